@@ -1,0 +1,3 @@
+//! loquat: an XMPP server.
+pub mod xml;
+mod ns;

@@ -1,0 +1,16 @@
+//! The namespaces that XMPP and its extensions live in, each with the document that defines it.
+//!
+//! Left out on purpose: those that a single feature uses; they stand in its file.
+
+/// The stream's root, `<features/>` and `<error/>` (RFC 6120 4.8.1).
+pub(crate) const STREAM: &str = "http://etherx.jabber.org/streams";
+/// Stanzas between a client and a server (RFC 6120 4.8.2).
+pub(crate) const CLIENT: &str = "jabber:client";
+/// Conditions of stream errors (RFC 6120 4.9.2).
+pub(crate) const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Conditions of stanza errors (RFC 6120 8.3.2).
+pub(crate) const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// `xml:lang` (XML 1.0, Namespaces in XML 1.0).
+pub(crate) const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// `xmlns` itself (Namespaces in XML 1.0).
+pub(crate) const XMLNS: &str = "http://www.w3.org/2000/xmlns/";

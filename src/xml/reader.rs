@@ -1,0 +1,450 @@
+//! A stream's bytes to its items: the header, each stanza as a tree, the close.
+//!
+//! Read first: RFC 6120 4.2 (a stream is one document, its root is the header) and [`super::feed`], which guards
+//! what this reads. One xml-rs parser reads each stream; this builds trees of its events and holds the limits
+//! that need names: depth, elements, namespaces in scope.
+//! Left out on purpose: what an item means. Everything that is well-formed XMPP framing comes out.
+
+use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
+
+use xml_rs::attribute::OwnedAttribute;
+use xml_rs::common::XmlVersion;
+use xml_rs::name::OwnedName;
+use xml_rs::namespace::Namespace;
+use xml_rs::reader::{ErrorKind, EventReader, ParserConfig, XmlEvent};
+use xml_rs::Encoding;
+
+use super::element::{Attribute, Element, Node, Qualifier};
+use super::feed::{Fault, Feed, Limit};
+use super::name::is_name;
+use crate::ns;
+
+/// What a stream is made of.
+#[derive(Debug)]
+pub enum Item {
+    /// The root's start tag.
+    Header(Header),
+    /// A child of the root, complete.
+    Stanza(Element),
+    /// The root's end tag.
+    Close,
+}
+
+/// The start tag of a stream's root.
+#[derive(Debug)]
+pub struct Header {
+    /// Name, namespace and attributes, without content.
+    pub element: Element,
+    /// The default namespace inside (RFC 6120 4.8.2, the content namespace).
+    pub content_ns: String,
+}
+
+/// Why a stream cannot be read any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XmlError {
+    /// Not well-formed, or names that not every parser takes.
+    NotWellFormed,
+    /// XML that RFC 6120 11.1 forbids: comments, processing instructions, DTDs, other entities.
+    Restricted,
+    /// Not UTF-8.
+    Encoding,
+    /// Character data between stanzas.
+    StrayText,
+    /// More than allowed.
+    Limit(Limit),
+}
+
+impl fmt::Display for XmlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotWellFormed => "not well-formed XML",
+            Self::Restricted => "XML that XMPP forbids (comment, processing instruction, DTD or entity)",
+            Self::Encoding => "not UTF-8",
+            Self::StrayText => "text between stanzas",
+            Self::Limit(Limit::StanzaBytes) => "a stanza with too many bytes",
+            Self::Limit(Limit::Depth) => "elements nested too deeply",
+            Self::Limit(Limit::Elements) => "too many elements in one stanza",
+            Self::Limit(Limit::Attributes) => "too many attributes in one tag",
+            Self::Limit(Limit::Namespaces) => "too many namespace declarations in scope",
+        })
+    }
+}
+
+impl std::error::Error for XmlError {}
+
+/// How much of what one stanza may have.
+#[derive(Debug, Clone, Copy)]
+pub struct XmlLimits {
+    /// Bytes of a stanza, or of the stream header.
+    pub stanza_bytes: usize,
+    /// Depth of an element, the stanza itself being 1.
+    pub depth: usize,
+    /// Elements of a stanza, itself included.
+    pub elements: usize,
+    /// Attributes and namespace declarations of one tag.
+    pub attributes: usize,
+    /// Prefixes declared in scope, those of the stream header included.
+    pub namespaces: usize,
+}
+
+/// The parser counts `xml`, `xmlns` and a default of its own.
+const BUILT_IN_NAMESPACES: usize = 3;
+
+/// Reads one stream.
+pub struct Reader {
+    events: EventReader<Feed>,
+    limits: XmlLimits,
+    inside_root: bool,
+    /// The element that is being read, behind the ones that it is in.
+    open: Vec<Element>,
+    elements: usize,
+    /// The parser's errors are not sticky when it may resume, so the first one is kept here.
+    failed: Option<XmlError>,
+}
+
+impl Reader {
+    /// A reader of a new stream.
+    pub fn new(limits: XmlLimits) -> Self {
+        Self::over(Feed::new(limits.stanza_bytes, limits.attributes), limits)
+    }
+
+    fn over(feed: Feed, limits: XmlLimits) -> Self {
+        let config = ParserConfig::new()
+            .ignore_end_of_stream(true)
+            .cdata_to_characters(true)
+            .whitespace_to_characters(true)
+            .coalesce_characters(true)
+            .ignore_comments(false)
+            .trim_whitespace(false)
+            .allow_multiple_root_elements(false)
+            .override_encoding(Some(Encoding::Utf8))
+            .ignore_invalid_encoding_declarations(true) // `start_document` has the say
+            .max_entity_expansion_depth(1)
+            .max_entity_expansion_length(1);
+        Self {
+            events: EventReader::new_with_config(feed, config),
+            limits,
+            inside_root: false,
+            open: Vec::new(),
+            elements: 0,
+            failed: None,
+        }
+    }
+
+    /// Reads one element that stands by itself; where it declares no namespace it is in `default_ns`.
+    pub fn read_one(text: &str, default_ns: &str, limits: XmlLimits) -> Result<Element, XmlError> {
+        let mut reader = Self::new(limits);
+        let mut header = Vec::new();
+        super::writer::attribute("xmlns", default_ns, &mut header);
+        reader.push(&[b"<root", header.as_slice(), b">", text.as_bytes()].concat(), Vec::new());
+        let mut only = None;
+        while let Some(item) = reader.next_item()? {
+            match item {
+                Item::Header(_) => (),
+                Item::Stanza(element) if only.is_none() => only = Some(element),
+                Item::Stanza(_) | Item::Close => return Err(XmlError::NotWellFormed),
+            }
+        }
+        only.filter(|_| reader.open.is_empty()).ok_or(XmlError::NotWellFormed)
+    }
+
+    /// Begins a new stream with what was not read yet (RFC 6120 4.3.3).
+    #[must_use]
+    pub fn restarted(self) -> Self {
+        Self::over(self.events.into_inner().restarted(), self.limits)
+    }
+
+    /// Changes how many bytes a stanza may have.
+    pub fn set_stanza_bytes(&mut self, bytes: usize) {
+        self.limits.stanza_bytes = bytes;
+        self.events.source_mut().set_max_bytes(bytes);
+    }
+
+    /// Takes what a socket gave; `spare` is a buffer to keep it in until [`Reader::take_spare`].
+    pub fn push(&mut self, bytes: &[u8], spare: Vec<u8>) {
+        self.events.source_mut().push(bytes, spare);
+    }
+
+    /// Gives the buffer of [`Reader::push`] back, once [`Reader::next_item`] wants more.
+    pub fn take_spare(&mut self) -> Vec<u8> {
+        self.events.source_mut().take_spare()
+    }
+
+    /// The next item; `None` when more bytes are needed.
+    pub fn next_item(&mut self) -> Result<Option<Item>, XmlError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let result = self.pull();
+        self.failed = result.as_ref().err().copied();
+        result
+    }
+
+    fn pull(&mut self) -> Result<Option<Item>, XmlError> {
+        loop {
+            let event = match self.events.next() {
+                Ok(event) => event,
+                Err(error) => return self.explain(&error).map(|()| None),
+            };
+            let item = match event {
+                XmlEvent::StartDocument { version, encoding, .. } => start_document(version, &encoding)?,
+                XmlEvent::StartElement { name, attributes, namespace } => {
+                    self.start(name, attributes, namespace)?
+                }
+                XmlEvent::EndElement { .. } => self.end(),
+                XmlEvent::Characters(text) | XmlEvent::CData(text) | XmlEvent::Whitespace(text) => {
+                    self.text(text)?
+                }
+                XmlEvent::EndDocument => return Ok(None),
+                XmlEvent::Comment(_) | XmlEvent::ProcessingInstruction { .. } | XmlEvent::Doctype { .. } => {
+                    return Err(XmlError::Restricted)
+                }
+            };
+            if item.is_some() {
+                return Ok(item);
+            }
+        }
+    }
+
+    fn explain(&self, error: &xml_rs::reader::Error) -> Result<(), XmlError> {
+        match (self.events.source().fault, error.kind()) {
+            (Some(Fault::Encoding), _) => Err(XmlError::Encoding),
+            (Some(Fault::Restricted), _) => Err(XmlError::Restricted),
+            (Some(Fault::Malformed), _) => Err(XmlError::NotWellFormed),
+            (Some(Fault::StrayText), _) => Err(XmlError::StrayText),
+            (Some(Fault::Limit(limit)), _) => Err(XmlError::Limit(limit)),
+            (None, ErrorKind::Io(io)) if io.kind() == IoErrorKind::WouldBlock => Ok(()),
+            (None, _) => Err(XmlError::NotWellFormed),
+        }
+    }
+
+    fn start(
+        &mut self,
+        name: OwnedName,
+        attributes: Vec<OwnedAttribute>,
+        namespace: Namespace,
+    ) -> Result<Option<Item>, XmlError> {
+        if namespace.0.len() > self.limits.namespaces + BUILT_IN_NAMESPACES {
+            return Err(XmlError::Limit(Limit::Namespaces));
+        }
+        let element = element(name, attributes)?;
+        if !self.inside_root {
+            self.inside_root = true;
+            self.events.source_mut().root_opened();
+            let content_ns = namespace.get("").unwrap_or_default().to_owned();
+            return Ok(Some(Item::Header(Header { element, content_ns })));
+        }
+        self.elements += 1;
+        if self.elements > self.limits.elements {
+            return Err(XmlError::Limit(Limit::Elements));
+        }
+        if self.open.len() >= self.limits.depth {
+            return Err(XmlError::Limit(Limit::Depth));
+        }
+        self.open.push(element);
+        Ok(None)
+    }
+
+    fn end(&mut self) -> Option<Item> {
+        let Some(element) = self.open.pop() else { return Some(Item::Close) };
+        if let Some(parent) = self.open.last_mut() {
+            parent.push(Node::Element(element));
+            return None;
+        }
+        self.elements = 0;
+        self.events.source_mut().stanza_ended();
+        Some(Item::Stanza(element))
+    }
+
+    fn text(&mut self, text: String) -> Result<Option<Item>, XmlError> {
+        let parent = self.open.last_mut().ok_or(XmlError::StrayText)?;
+        parent.push(Node::Text(text.into()));
+        Ok(None)
+    }
+}
+
+fn start_document(version: XmlVersion, encoding: &str) -> Result<Option<Item>, XmlError> {
+    match version {
+        XmlVersion::Version10 if encoding.eq_ignore_ascii_case("utf-8") => Ok(None),
+        XmlVersion::Version10 => Err(XmlError::Encoding),
+        XmlVersion::Version11 => Err(XmlError::NotWellFormed),
+    }
+}
+
+/// Moves the parser's strings into an element, if it can be written again for any other parser.
+fn element(name: OwnedName, attributes: Vec<OwnedAttribute>) -> Result<Element, XmlError> {
+    let ns = name.namespace.unwrap_or_default();
+    if !is_name(&name.local_name) || is_reserved(&ns) {
+        return Err(XmlError::NotWellFormed);
+    }
+    let attributes: Vec<Attribute> = attributes.into_iter().map(attribute).collect::<Result<_, _>>()?;
+    if has_twins(&attributes) {
+        return Err(XmlError::NotWellFormed);
+    }
+    Ok(Element::from_parts(name.local_name.into(), ns.into(), attributes))
+}
+
+fn attribute(attribute: OwnedAttribute) -> Result<Attribute, XmlError> {
+    let OwnedName { local_name, namespace, prefix } = attribute.name;
+    let qualifier = match (prefix, namespace) {
+        (Some(prefix), Some(ns)) if is_name(&prefix) && ns != ns::XMLNS => {
+            Some(Box::new(Qualifier { prefix, ns }))
+        }
+        (Some(_), _) => return Err(XmlError::NotWellFormed),
+        (None, _) => None,
+    };
+    if !is_name(&local_name) {
+        return Err(XmlError::NotWellFormed);
+    }
+    Ok(Attribute { name: local_name.into(), qualifier, value: attribute.value.into() })
+}
+
+/// The namespaces of `xml:` and `xmlns:` cannot be declared, so no element can be in them.
+fn is_reserved(ns: &str) -> bool {
+    ns == ns::XML || ns == ns::XMLNS
+}
+
+/// Two attributes of one name in one namespace (Namespaces in XML 1.0, section 6.3); the parser compares prefixes.
+fn has_twins(attributes: &[Attribute]) -> bool {
+    let qualified = || {
+        attributes.iter().enumerate().filter_map(|(i, a)| a.qualifier.as_ref().map(|q| (i, &q.ns, &a.name)))
+    };
+    qualified().any(|(i, ns, name)| qualified().any(|(j, other_ns, other)| i < j && ns == other_ns && name == other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: XmlLimits =
+        XmlLimits { stanza_bytes: 400, depth: 4, elements: 6, attributes: 5, namespaces: 4 };
+    const ROOT: &str = "<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:client'>";
+
+    /// Everything that comes out of `parts`, as text, until the first error.
+    fn read_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<XmlError>) {
+        let (mut reader, mut items) = (Reader::new(LIMITS), Vec::new());
+        for part in parts {
+            let spare = reader.take_spare();
+            reader.push(part, spare);
+            loop {
+                match reader.next_item() {
+                    Ok(Some(Item::Header(h))) => items.push(format!("{} {}", h.element, h.content_ns)),
+                    Ok(Some(Item::Stanza(s))) => items.push(s.to_string()),
+                    Ok(Some(Item::Close)) => items.push("close".into()),
+                    Ok(None) => break,
+                    Err(error) => return (items, Some(error)),
+                }
+            }
+        }
+        (items, None)
+    }
+
+    fn read(text: &str) -> (Vec<String>, Option<XmlError>) {
+        read_parts([text.as_bytes()])
+    }
+
+    fn error_in_stanza(stanza: &str) -> Option<XmlError> {
+        read(&format!("{ROOT}{stanza}")).1
+    }
+
+    #[test]
+    fn every_split_gives_the_same_items() {
+        let text = format!(
+            "<?xml version='1.0'?>{ROOT} <message to='用户1@本地'>\n <body>你好😀 &amp; &#x1F600;</body>\
+             <ü:x xmlns:ü='U' ü:消息='值'>𠀀<![CDATA[<&]]]]></ü:x></message>  <presence/></s:stream>"
+        );
+        let whole = read(&text);
+        assert_eq!((whole.0.len(), whole.1), (4, None), "{whole:?}");
+        for split in 0..=text.len() {
+            let (a, b) = text.as_bytes().split_at(split);
+            assert_eq!(read_parts([a, b]), whole, "split at byte {split}");
+        }
+        assert_eq!(read_parts(text.as_bytes().chunks(1)), whole, "byte by byte");
+    }
+
+    #[test]
+    fn what_rfc_6120_11_1_forbids() {
+        for text in ["<!-- a -->", "<?php ?>", "<!DOCTYPE a>", "<a>&nbsp;</a>", "<a b='&x;'/>", "<?xml version='1.0'?>"] {
+            assert_eq!(error_in_stanza(text), Some(XmlError::Restricted), "{text}");
+        }
+        for text in ["<!DOCTYPE a [<!ENTITY b 'c'>]>", "<!-- a -->", "<?xml version='1.0'?><?a?>"] {
+            assert_eq!(read(text).1, Some(XmlError::Restricted), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed() {
+        let bad = [
+            "<a b='<!-- '/>", "<a></b>", "<p:a/>", "<1/>", "<a:1x xmlns:a='A'/>", "<a b=c/>", "<a b='1' b='2'/>",
+            "<a>]]></a>", "<a>\u{1}</a>", "<a xmlns:p='A' xmlns:q='A' p:x='' q:x=''/>", "<a>& </a>", "<a>&#;</a>",
+            "<a>&#0;</a>", "<x:a xmlns:x='http://www.w3.org/XML/1998/namespace'/>", "<a>&#xD800;</a>", "</a>",
+            "<a>\u{0}</a>", "<a><b></a></b>", "<a b=''c=''/>", "<a xmlns:b=''/>", "<😀/>",
+        ];
+        for text in bad {
+            assert_eq!(error_in_stanza(text), Some(XmlError::NotWellFormed), "{text}");
+        }
+        for text in ["GET / HTTP/1.1\r\n", "<?xml version='1.1'?><a>", "\u{FEFF}<a>"] {
+            assert_eq!(read(text).1, Some(XmlError::NotWellFormed), "{text}");
+        }
+    }
+
+    #[test]
+    fn encodings() {
+        assert_eq!(read("<?xml version='1.0' encoding='ISO-8859-1'?><a>").1, Some(XmlError::Encoding));
+        assert_eq!(read("<?xml version='1.0' encoding='utf-8'?><a>").1, None);
+        let (items, error) = read_parts([ROOT.as_bytes(), b"<a/><b>\xC0\x80</b>"]);
+        assert_eq!((items.len(), error), (2, Some(XmlError::Encoding)), "what came before is still read");
+        assert_eq!(read_parts([ROOT.as_bytes(), b"\xFF"]).1, Some(XmlError::Encoding));
+    }
+
+    #[test]
+    fn text_between_stanzas() {
+        assert_eq!(error_in_stanza(" \n\t<a/> \n<a/> x"), Some(XmlError::StrayText));
+        assert_eq!(error_in_stanza("<![CDATA[x]]><a/>"), Some(XmlError::StrayText));
+    }
+
+    /// Holds that `at` passes and `over` does not.
+    fn check_limit(at: &str, over: &str, limit: Limit) {
+        assert_eq!(error_in_stanza(at), None, "{at}");
+        assert_eq!(error_in_stanza(over), Some(XmlError::Limit(limit)), "{over}");
+    }
+
+    #[test]
+    fn limits_hold_at_their_figure_and_not_over_it() {
+        let long = |n: usize| format!("<a>{}</a>", "x".repeat(n - 7));
+        check_limit(&long(400).repeat(3), &long(401), Limit::StanzaBytes);
+        check_limit("<a><a><a><a/></a></a></a>", "<a><a><a><a><a/>", Limit::Depth);
+        check_limit(&format!("<a>{}</a>", "<a/>".repeat(5)), &format!("<a>{}", "<a/>".repeat(6)), Limit::Elements);
+        check_limit("<a a='' b='' c='' d='' e=''/>", "<a a='' b='' c='' d='' e='' f=''/>", Limit::Attributes);
+        let declare = |prefixes: &str| {
+            let all: String = prefixes.chars().map(|p| format!(" xmlns:{p}='{p}'")).collect();
+            format!("<a{all}/>")
+        };
+        check_limit(&declare("abc"), &declare("abcd"), Limit::Namespaces);
+    }
+
+    #[test]
+    fn tokens_without_end_run_into_the_limit() {
+        let x = "x".repeat(400);
+        for start in ["<![CDATA[", "<a>", "<", "<a b='", "<a ", "<a></"] {
+            assert_eq!(error_in_stanza(&format!("{start}{x}")), Some(XmlError::Limit(Limit::StanzaBytes)), "{start}");
+        }
+        assert_eq!(error_in_stanza(&format!("<a>&{x}")), Some(XmlError::Restricted));
+        assert_eq!(error_in_stanza(&format!("<a>&#{x}")), Some(XmlError::NotWellFormed));
+    }
+
+    #[test]
+    fn white_space_between_stanzas_costs_nothing() {
+        assert_eq!(error_in_stanza(&" ".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn one_element_by_itself() {
+        let one = |text| Reader::read_one(text, "jabber:client", LIMITS).map(|e| (e.ns().to_owned(), e.text().into_owned()));
+        assert_eq!(one(" <a>b</a> "), Ok(("jabber:client".into(), "b".into())));
+        for bad in ["", "<a>", "<a/><b/>", "<a/></root>", "<a/></root><b/>", "x", "<a/>x"] {
+            assert!(one(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Elements to bytes, straight into an outbox.
+//!
+//! Read first: `Namespaces in XML 1.0`. Each element declares its namespace as the default where it differs from
+//! its parent's, and each qualified attribute declares its prefix on its own element: no scope is tracked, and
+//! any part of a tree can be written anywhere. What comes in through [`super::reader`] is always written well.
+//! The parser's own writer is not used: it drops `xmlns=''` and needed redeclarations.
+
+use super::element::{Attribute, Element, Node};
+use crate::ns;
+
+/// Appends `element` where the namespace `scope` is the default.
+pub(crate) fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
+    let split = open(element, scope, out);
+    debug_assert!(split <= out.len());
+    content(element, element.ns(), out);
+}
+
+/// Appends `element` as a child of the stream root, whose prefix `stream` and default namespace are declared there
+/// (RFC 6120 4.8.5: `<stream:features/>` and `<stream:error/>` are written with the prefix).
+pub(crate) fn write_in_stream(element: &Element, scope: &str, out: &mut Vec<u8>) {
+    if element.ns() != ns::STREAM {
+        return write(element, scope, out);
+    }
+    out.extend_from_slice(b"<stream:");
+    out.extend_from_slice(element.name().as_bytes());
+    attributes(element, out);
+    out.push(b'>');
+    for node in element.nodes() {
+        write_node(node, scope, out);
+    }
+    out.extend_from_slice(b"</stream:");
+    out.extend_from_slice(element.name().as_bytes());
+    out.push(b'>');
+}
+
+/// Appends `element`, and says where in `out` a further attribute can be put: directly behind its name.
+pub(crate) fn write_open_ended(element: &Element, scope: &str, out: &mut Vec<u8>) -> usize {
+    let split = open(element, scope, out);
+    content(element, element.ns(), out);
+    split
+}
+
+/// Appends ` name='value'`.
+pub(crate) fn attribute(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.push(b' ');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"='");
+    escape(value, IN_ATTRIBUTE, out);
+    out.push(b'\'');
+}
+
+/// Appends `<name attributes`, without the `>`; returns the position behind the name.
+fn open(element: &Element, scope: &str, out: &mut Vec<u8>) -> usize {
+    out.push(b'<');
+    out.extend_from_slice(element.name().as_bytes());
+    let split = out.len();
+    if element.ns() != scope {
+        attribute("xmlns", element.ns(), out);
+    }
+    attributes(element, out);
+    split
+}
+
+/// Appends what stands between the attributes and the end of the element.
+fn content(element: &Element, scope: &str, out: &mut Vec<u8>) {
+    if element.nodes().is_empty() {
+        return out.extend_from_slice(b"/>");
+    }
+    out.push(b'>');
+    for node in element.nodes() {
+        write_node(node, scope, out);
+    }
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(element.name().as_bytes());
+    out.push(b'>');
+}
+
+fn write_node(node: &Node, scope: &str, out: &mut Vec<u8>) {
+    match node {
+        Node::Element(child) => write(child, scope, out),
+        Node::Text(text) => escape(text, IN_TEXT, out),
+    }
+}
+
+fn attributes(element: &Element, out: &mut Vec<u8>) {
+    let all = element.attributes();
+    for (i, attr) in all.iter().enumerate() {
+        let Some(qualifier) = &attr.qualifier else {
+            attribute(&attr.name, &attr.value, out);
+            continue;
+        };
+        let prefix = if qualifier.ns == ns::XML { "xml" } else { qualifier.prefix.as_str() };
+        if prefix != "xml" && !all.iter().take(i).any(|earlier| has_prefix(earlier, prefix)) {
+            attribute(&format!("xmlns:{prefix}"), &qualifier.ns, out);
+        }
+        attribute(&format!("{prefix}:{}", attr.name), &attr.value, out);
+    }
+}
+
+fn has_prefix(attr: &Attribute, prefix: &str) -> bool {
+    attr.qualifier.as_ref().is_some_and(|q| q.prefix == prefix)
+}
+
+const IN_TEXT: bool = false;
+const IN_ATTRIBUTE: bool = true;
+
+/// Appends `text` with what XML needs escaped; characters that XML cannot hold become U+FFFD.
+fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    for (i, &byte) in bytes.iter().enumerate() {
+        let escaped: &[u8] = match byte {
+            b'<' => b"&lt;",
+            b'>' => b"&gt;",
+            b'&' => b"&amp;",
+            b'\r' => b"&#13;",
+            b'\'' if in_attribute => b"&apos;",
+            b'\n' if in_attribute => b"&#10;",
+            b'\t' if in_attribute => b"&#9;",
+            b'\n' | b'\t' => continue,
+            0..=0x1F => "\u{FFFD}".as_bytes(),
+            _ => continue,
+        };
+        out.extend_from_slice(bytes.get(done..i).unwrap_or_default());
+        out.extend_from_slice(escaped);
+        done = i + 1;
+    }
+    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(element: &Element, scope: &str) -> String {
+        let mut out = Vec::new();
+        write_in_stream(element, scope, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn namespaces_are_declared_where_they_change() {
+        let tree = Element::new("a", "A").with(Element::new("b", "B").with(Element::new("c", "A")));
+        assert_eq!(written(&tree, "A"), "<a><b xmlns='B'><c xmlns='A'/></b></a>");
+        assert_eq!(written(&Element::new("x", ""), "A"), "<x xmlns=''/>");
+    }
+
+    #[test]
+    fn stream_children_use_the_roots_prefix() {
+        let features = Element::new("features", ns::STREAM).with(Element::new("m", "jabber:client"));
+        assert_eq!(written(&features, "jabber:client"), "<stream:features><m/></stream:features>");
+    }
+
+    #[test]
+    fn everything_special_is_escaped() {
+        let element = Element::new("a", "").with_attr("b", "<'\"&\n\t\r>").with_text("<'\"&\n\t\r>\u{0}");
+        assert_eq!(
+            written(&element, ""),
+            "<a b='&lt;&apos;\"&amp;&#10;&#9;&#13;&gt;'>&lt;'\"&amp;\n\t&#13;&gt;\u{FFFD}</a>"
+        );
+    }
+}
