@@ -1,3 +1,45 @@
-//! loquat: an XMPP server.
-pub mod xml;
+//! loquat, an XMPP server: synchronous, small, embeddable.
+//!
+//! There are three ways in, each standing on the one before:
+//!
+//! 1. [`Server`]: bytes and the time go in, bytes come out. The host does all input and output.
+//! 2. [`Reactor`]: the server with its sockets, inside the host's own loop ([`Reactor::poll_once`]) or as the loop
+//!    itself ([`Reactor::run`]).
+//! 3. The program `loquat`.
+//!
+//! The library starts no thread, installs no logger and no signal handler, and has no global state: two servers fit
+//! into one process. `ARCHITECTURE.md` shows the house.
+
+mod codec;
+mod config;
+mod ctx;
+mod error;
+mod events;
+mod features;
+mod jid;
+mod net;
 mod ns;
+mod outbox;
+mod presence;
+mod random;
+mod router;
+mod server;
+mod slab;
+mod stanza;
+mod stream;
+mod tables;
+pub mod xml;
+
+pub use codec::legacy_digest;
+pub use config::{Config, Limits};
+pub use ctx::Now;
+pub use events::Event;
+pub use features::specs;
+pub use jid::{Jid, JidError};
+pub use net::Reactor;
+pub use outbox::{Close, Outgoing};
+pub use random::RandomSource;
+pub use server::{ClaimError, InjectError, Server, StreamId};
+pub use slab::Key;
+pub use stream::Peer;
+pub use tables::AccountError;

@@ -17,7 +17,8 @@ fn is_start(c: char) -> bool {
             '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{131}' // Latin
             | '\u{3A3}'..='\u{3CE}' | '\u{410}'..='\u{44F}' // Greek, Cyrillic
             | '\u{3007}' | '\u{3021}'..='\u{3029}' | '\u{4E00}'..='\u{9FA5}' // ideographs
-            | '\u{3041}'..='\u{3094}' | '\u{30A1}'..='\u{30FA}' | '\u{AC00}'..='\u{D7A3}') // kana, hangul
+            | '\u{3041}'..='\u{3094}' | '\u{30A1}'..='\u{30FA}' | '\u{AC00}'..='\u{D7A3}')
+    // kana, hangul
 }
 
 fn is_inner(c: char) -> bool {

@@ -310,7 +310,8 @@ fn has_twins(attributes: &[Attribute]) -> bool {
     let qualified = || {
         attributes.iter().enumerate().filter_map(|(i, a)| a.qualifier.as_ref().map(|q| (i, &q.ns, &a.name)))
     };
-    qualified().any(|(i, ns, name)| qualified().any(|(j, other_ns, other)| i < j && ns == other_ns && name == other))
+    qualified()
+        .any(|(i, ns, name)| qualified().any(|(j, other_ns, other)| i < j && ns == other_ns && name == other))
 }
 
 #[cfg(test)]
@@ -365,7 +366,14 @@ mod tests {
 
     #[test]
     fn what_rfc_6120_11_1_forbids() {
-        for text in ["<!-- a -->", "<?php ?>", "<!DOCTYPE a>", "<a>&nbsp;</a>", "<a b='&x;'/>", "<?xml version='1.0'?>"] {
+        for text in [
+            "<!-- a -->",
+            "<?php ?>",
+            "<!DOCTYPE a>",
+            "<a>&nbsp;</a>",
+            "<a b='&x;'/>",
+            "<?xml version='1.0'?>",
+        ] {
             assert_eq!(error_in_stanza(text), Some(XmlError::Restricted), "{text}");
         }
         for text in ["<!DOCTYPE a [<!ENTITY b 'c'>]>", "<!-- a -->", "<?xml version='1.0'?><?a?>"] {
@@ -376,10 +384,27 @@ mod tests {
     #[test]
     fn what_is_not_well_formed() {
         let bad = [
-            "<a b='<!-- '/>", "<a></b>", "<p:a/>", "<1/>", "<a:1x xmlns:a='A'/>", "<a b=c/>", "<a b='1' b='2'/>",
-            "<a>]]></a>", "<a>\u{1}</a>", "<a xmlns:p='A' xmlns:q='A' p:x='' q:x=''/>", "<a>& </a>", "<a>&#;</a>",
-            "<a>&#0;</a>", "<x:a xmlns:x='http://www.w3.org/XML/1998/namespace'/>", "<a>&#xD800;</a>", "</a>",
-            "<a>\u{0}</a>", "<a><b></a></b>", "<a b=''c=''/>", "<a xmlns:b=''/>", "<😀/>",
+            "<a b='<!-- '/>",
+            "<a></b>",
+            "<p:a/>",
+            "<1/>",
+            "<a:1x xmlns:a='A'/>",
+            "<a b=c/>",
+            "<a b='1' b='2'/>",
+            "<a>]]></a>",
+            "<a>\u{1}</a>",
+            "<a xmlns:p='A' xmlns:q='A' p:x='' q:x=''/>",
+            "<a>& </a>",
+            "<a>&#;</a>",
+            "<a>&#0;</a>",
+            "<x:a xmlns:x='http://www.w3.org/XML/1998/namespace'/>",
+            "<a>&#xD800;</a>",
+            "</a>",
+            "<a>\u{0}</a>",
+            "<a><b></a></b>",
+            "<a b=''c=''/>",
+            "<a xmlns:b=''/>",
+            "<😀/>",
         ];
         for text in bad {
             assert_eq!(error_in_stanza(text), Some(XmlError::NotWellFormed), "{text}");
@@ -415,7 +440,11 @@ mod tests {
         let long = |n: usize| format!("<a>{}</a>", "x".repeat(n - 7));
         check_limit(&long(400).repeat(3), &long(401), Limit::StanzaBytes);
         check_limit("<a><a><a><a/></a></a></a>", "<a><a><a><a><a/>", Limit::Depth);
-        check_limit(&format!("<a>{}</a>", "<a/>".repeat(5)), &format!("<a>{}", "<a/>".repeat(6)), Limit::Elements);
+        check_limit(
+            &format!("<a>{}</a>", "<a/>".repeat(5)),
+            &format!("<a>{}", "<a/>".repeat(6)),
+            Limit::Elements,
+        );
         check_limit("<a a='' b='' c='' d='' e=''/>", "<a a='' b='' c='' d='' e='' f=''/>", Limit::Attributes);
         let declare = |prefixes: &str| {
             let all: String = prefixes.chars().map(|p| format!(" xmlns:{p}='{p}'")).collect();
@@ -428,7 +457,11 @@ mod tests {
     fn tokens_without_end_run_into_the_limit() {
         let x = "x".repeat(400);
         for start in ["<![CDATA[", "<a>", "<", "<a b='", "<a ", "<a></"] {
-            assert_eq!(error_in_stanza(&format!("{start}{x}")), Some(XmlError::Limit(Limit::StanzaBytes)), "{start}");
+            assert_eq!(
+                error_in_stanza(&format!("{start}{x}")),
+                Some(XmlError::Limit(Limit::StanzaBytes)),
+                "{start}"
+            );
         }
         assert_eq!(error_in_stanza(&format!("<a>&{x}")), Some(XmlError::Restricted));
         assert_eq!(error_in_stanza(&format!("<a>&#{x}")), Some(XmlError::NotWellFormed));
@@ -441,7 +474,10 @@ mod tests {
 
     #[test]
     fn one_element_by_itself() {
-        let one = |text| Reader::read_one(text, "jabber:client", LIMITS).map(|e| (e.ns().to_owned(), e.text().into_owned()));
+        let one = |text| {
+            Reader::read_one(text, "jabber:client", LIMITS)
+                .map(|e| (e.ns().to_owned(), e.text().into_owned()))
+        };
         assert_eq!(one(" <a>b</a> "), Ok(("jabber:client".into(), "b".into())));
         for bad in ["", "<a>", "<a/><b/>", "<a/></root>", "<a/></root><b/>", "x", "<a/>x"] {
             assert!(one(bad).is_err(), "{bad}");

@@ -10,8 +10,7 @@ use crate::ns;
 
 /// Appends `element` where the namespace `scope` is the default.
 pub(crate) fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
-    let split = open(element, scope, out);
-    debug_assert!(split <= out.len());
+    open(element, scope, out);
     content(element, element.ns(), out);
 }
 
@@ -31,13 +30,6 @@ pub(crate) fn write_in_stream(element: &Element, scope: &str, out: &mut Vec<u8>)
     out.extend_from_slice(b"</stream:");
     out.extend_from_slice(element.name().as_bytes());
     out.push(b'>');
-}
-
-/// Appends `element`, and says where in `out` a further attribute can be put: directly behind its name.
-pub(crate) fn write_open_ended(element: &Element, scope: &str, out: &mut Vec<u8>) -> usize {
-    let split = open(element, scope, out);
-    content(element, element.ns(), out);
-    split
 }
 
 /// Appends ` name='value'`.
@@ -101,6 +93,33 @@ fn has_prefix(attr: &Attribute, prefix: &str) -> bool {
     attr.qualifier.as_ref().is_some_and(|q| q.prefix == prefix)
 }
 
+/// A stanza, written once for many: only its `to` is still open.
+#[derive(Debug)]
+pub(crate) struct Unaddressed {
+    bytes: Box<[u8]>,
+    /// Behind the name of the element.
+    split: usize,
+}
+
+impl Unaddressed {
+    /// Writes `element`, which must have no `to`, for a stream whose default namespace is `scope`.
+    pub(crate) fn new(element: &Element, scope: &str) -> Self {
+        debug_assert!(element.attr("to").is_none());
+        let mut bytes = Vec::new();
+        let split = open(element, scope, &mut bytes);
+        content(element, element.ns(), &mut bytes);
+        Self { bytes: bytes.into_boxed_slice(), split }
+    }
+
+    /// Appends the stanza as one to `to`.
+    pub(crate) fn write_to(&self, to: &str, out: &mut Vec<u8>) {
+        let (name, rest) = self.bytes.split_at(self.split.min(self.bytes.len()));
+        out.extend_from_slice(name);
+        attribute("to", to, out);
+        out.extend_from_slice(rest);
+    }
+}
+
 const IN_TEXT: bool = false;
 const IN_ATTRIBUTE: bool = true;
 
@@ -149,6 +168,19 @@ mod tests {
     fn stream_children_use_the_roots_prefix() {
         let features = Element::new("features", ns::STREAM).with(Element::new("m", "jabber:client"));
         assert_eq!(written(&features, "jabber:client"), "<stream:features><m/></stream:features>");
+    }
+
+    #[test]
+    fn one_writing_serves_many() {
+        let presence =
+            Unaddressed::new(&Element::new("presence", "c").with_attr("from", "a").with_text("x"), "c");
+        let mut out = Vec::new();
+        presence.write_to("b", &mut out);
+        presence.write_to("'", &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "<presence to='b' from='a'>x</presence><presence to='&apos;' from='a'>x</presence>"
+        );
     }
 
     #[test]

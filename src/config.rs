@@ -1,0 +1,136 @@
+//! What a server is told once, before its first stream: its name, its rules, its limits.
+//!
+//! Left out on purpose: listeners, files, flags; the core has none of them.
+
+use std::time::Duration;
+
+use crate::jid::{Jid, JidError};
+use crate::xml::XmlLimits;
+
+/// What a server is told before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    domain: Jid,
+    aliases: Vec<Jid>,
+    /// Whether anybody may make an account (XEP-0077).
+    pub registration: bool,
+    /// How much of what.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// A server whose one true name is `domain`. Registration is closed, the limits are the default ones.
+    ///
+    /// # Errors
+    /// If that is no host name or IP address.
+    pub fn new(domain: &str) -> Result<Self, JidError> {
+        Ok(Self {
+            domain: host(domain)?,
+            aliases: Vec::new(),
+            registration: false,
+            limits: Limits::default(),
+        })
+    }
+
+    /// Adds another name or IP address of the same host: whoever says it means the domain.
+    ///
+    /// # Errors
+    /// If that is no host name or IP address.
+    pub fn add_alias(&mut self, alias: &str) -> Result<(), JidError> {
+        self.aliases.push(host(alias)?);
+        Ok(())
+    }
+
+    /// The one true name.
+    pub fn domain(&self) -> &str {
+        self.domain.as_str()
+    }
+
+    /// The localpart of an address at the one domain: which account it is, if there is such an account.
+    pub(crate) fn account<'j>(&self, address: &'j Jid) -> Option<&'j str> {
+        address.local().filter(|_| address.domain() == self.domain())
+    }
+
+    /// Whether `domain` is a name of this host.
+    pub(crate) fn is_ours(&self, domain: &str) -> bool {
+        domain == self.domain() || self.is_alias(domain)
+    }
+
+    /// Whether `domain` is one of the other names of this host.
+    pub(crate) fn is_alias(&self, domain: &str) -> bool {
+        self.aliases.iter().any(|alias| alias.as_str() == domain)
+    }
+}
+
+fn host(name: &str) -> Result<Jid, JidError> {
+    if name.contains(['@', '/']) {
+        return Err(JidError::BadCharacter);
+    }
+    Jid::new(None, name, None)
+}
+
+/// How much of what. Each is the most that passes; one more does not.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at a time. One more is refused at once.
+    pub connections: usize,
+    /// Bytes of a stanza before login (RFC 6120 13.12 wants at least 10,000).
+    pub stanza_bytes_before_login: usize,
+    /// Bytes of a stanza.
+    pub stanza_bytes: usize,
+    /// Depth of elements in a stanza, itself included.
+    pub depth: usize,
+    /// Elements in a stanza, itself included.
+    pub elements: usize,
+    /// Attributes and namespace declarations in a tag.
+    pub attributes: usize,
+    /// Prefixes declared in scope, those of the stream header included.
+    pub namespaces: usize,
+    /// Bytes that wait for a peer to read them. One that lets more pile up is cut off.
+    pub outbox_bytes: usize,
+    /// Time from connecting to being logged in.
+    pub login_time: Duration,
+    /// Time for a peer to take its last bytes once its stream has ended.
+    pub closing_time: Duration,
+    /// Failed logins on one stream.
+    pub login_attempts: u32,
+    /// Stanzas that wait for the host program to take them.
+    pub events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_384,
+            stanza_bytes_before_login: 10_000,
+            stanza_bytes: 262_144,
+            depth: 64,
+            elements: 2_048,
+            attributes: 64,
+            namespaces: 32,
+            outbox_bytes: 1_048_576,
+            login_time: Duration::from_secs(60),
+            closing_time: Duration::from_secs(5),
+            login_attempts: 5,
+            events: 1_024,
+        }
+    }
+}
+
+impl Limits {
+    /// Those that the reader of a new stream holds.
+    pub(crate) fn before_login(&self) -> XmlLimits {
+        XmlLimits {
+            stanza_bytes: self.stanza_bytes_before_login,
+            depth: self.depth,
+            elements: self.elements,
+            attributes: self.attributes,
+            namespaces: self.namespaces,
+        }
+    }
+
+    /// Those that a stanza of the host program is held to.
+    pub(crate) fn after_login(&self) -> XmlLimits {
+        XmlLimits { stanza_bytes: self.stanza_bytes, ..self.before_login() }
+    }
+}

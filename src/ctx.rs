@@ -1,0 +1,58 @@
+//! What a handler may touch: everything but the streams themselves.
+//!
+//! The server lends its parts, each by itself, for the time of one stanza.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::events::Events;
+use crate::jid::Jid;
+use crate::outbox::Outboxes;
+use crate::random::Random;
+use crate::tables::Tables;
+
+/// The time, as the owner of the server tells it. The core has no clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Time since any fixed moment; never goes back. All deadlines are on this scale.
+    pub monotonic: Duration,
+    /// Time since 1970 as the system believes it; may jump, may be wrong.
+    pub since_1970: Duration,
+}
+
+/// The server's parts, lent to a handler.
+pub(crate) struct Ctx<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) tables: &'a mut Tables,
+    pub(crate) outboxes: &'a mut Outboxes,
+    pub(crate) events: &'a mut Events,
+    pub(crate) random: &'a mut Random,
+    pub(crate) now: Now,
+}
+
+/// Whose an address is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner<'j> {
+    /// The server's own.
+    Host,
+    /// An account's, by its localpart; whether there is such an account is another question.
+    Account(&'j str),
+    /// The host program's.
+    Claimed,
+    /// Another server's.
+    Elsewhere,
+}
+
+impl Ctx<'_> {
+    /// Whose `address` is. It is at the canonical domain if it is at ours at all.
+    pub(crate) fn owner_of<'j>(&self, address: &'j Jid) -> Owner<'j> {
+        if self.events.is_claimed(address) {
+            return Owner::Claimed;
+        }
+        match self.config.account(address) {
+            Some(user) => Owner::Account(user),
+            None if address.domain() == self.config.domain() => Owner::Host,
+            None => Owner::Elsewhere,
+        }
+    }
+}

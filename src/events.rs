@@ -1,0 +1,73 @@
+//! What the host program wants to know: it asks, and pulls.
+//!
+//! A host claims an address and gets what is sent there; it watches sessions and hears who came and went. What it did
+//! not ask for costs nothing. Left out on purpose: callbacks. Nothing of the host runs inside a handler.
+
+use std::collections::VecDeque;
+
+use crate::jid::Jid;
+use crate::xml::Element;
+
+/// Something that the host asked to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A resource has connected.
+    Bound(Jid),
+    /// A resource has disconnected.
+    Gone(Jid),
+    /// A stanza for an address that the host claimed, `from` stamped by the server.
+    Stanza(Element),
+}
+
+pub(crate) struct Events {
+    queue: VecDeque<Event>,
+    claims: Vec<Jid>,
+    watching: bool,
+    limit: usize,
+}
+
+impl Events {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { queue: VecDeque::new(), claims: Vec::new(), watching: false, limit }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Event> {
+        self.queue.pop_front()
+    }
+
+    /// From now on tells who comes and goes.
+    pub(crate) fn watch(&mut self) {
+        self.watching = true;
+    }
+
+    pub(crate) fn claim(&mut self, address: Jid) {
+        self.claims.push(address);
+    }
+
+    /// Whether this address, or all of its domain, is the host's.
+    pub(crate) fn is_claimed(&self, address: &Jid) -> bool {
+        self.claims
+            .iter()
+            .any(|claim| claim.as_str() == address.bare_str() || claim.as_str() == address.domain())
+    }
+
+    /// Who came or went. A host that does not pull misses the newest, never the loop's memory.
+    pub(crate) fn session(&mut self, event: impl FnOnce() -> Event) {
+        if self.watching && !self.push(event()) {
+            log::warn!("the host program takes no events: one is lost");
+        }
+    }
+
+    /// A stanza for the host. `false` if it has too many waiting.
+    pub(crate) fn stanza(&mut self, stanza: Element) -> bool {
+        self.push(Event::Stanza(stanza))
+    }
+
+    fn push(&mut self, event: Event) -> bool {
+        let fits = self.queue.len() < self.limit;
+        if fits {
+            self.queue.push_back(event);
+        }
+        fits
+    }
+}

@@ -1,0 +1,362 @@
+//! The server with its sockets: one thread, one poll, every connection.
+//!
+//! Read first: [`Server`], and epoll(7) on edge-triggered readiness. A turn is: wait, accept, read a little from each
+//! readable socket, do what is due, then write once to each stream that has something to send. A read that fills the
+//! buffer puts its socket in line for the next turn; one that does not has emptied it. Sockets are registered for
+//! both directions from the start, which costs nothing while they are idle, and are never registered again.
+//! Left out on purpose: signals, files, flags; the program or the host has those.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Poll, Token};
+
+use super::system::{self, Clock};
+use crate::config::Config;
+use crate::outbox::Close;
+use crate::server::{Server, StreamId};
+use crate::stream::Peer;
+
+/// Bytes read from one connection in one turn.
+const READ_BYTES: usize = 16_384;
+/// Connections accepted from one listener in one turn, so that a storm of them does not stall those who are in.
+const ACCEPTS: usize = 64;
+/// Events taken from the system in one turn.
+const EVENTS: usize = 1_024;
+/// How long a listener rests when the system has no more descriptors, unless a connection ends before.
+const REST: Duration = Duration::from_secs(1);
+
+/// A server and its sockets.
+///
+/// As a loop of its own: [`Reactor::run`]. Inside another loop: call [`Reactor::poll_once`] with a timeout of zero
+/// when the descriptor ([`std::os::fd::AsRawFd`]) is readable, and after [`Reactor::next_deadline`] at the latest.
+pub struct Reactor {
+    server: Server,
+    poll: Poll,
+    events: mio::Events,
+    listeners: Vec<Listener>,
+    /// By the slot of the stream's id.
+    connections: Vec<Option<Connection>>,
+    /// Those that may have more to read.
+    readable: VecDeque<StreamId>,
+    scratch: Box<[u8]>,
+    clock: Clock,
+    /// When the server wants its next tick.
+    next_tick: Option<Duration>,
+}
+
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+    /// Connections may be waiting, from this time on; `None` if none are.
+    waiting_from: Option<Duration>,
+}
+
+struct Connection {
+    id: StreamId,
+    socket: TcpStream,
+    /// In line in [`Reactor::readable`].
+    in_line: bool,
+    /// The system took less than was offered; it says when it takes more.
+    blocked: bool,
+    /// The system says that the end of what the peer sends has arrived; it says so only once.
+    end_in_sight: bool,
+    /// The peer sends no more.
+    ended_by_peer: bool,
+    /// We send no more; what still comes is thrown away.
+    ended_by_us: bool,
+}
+
+impl Reactor {
+    /// A server that listens on these addresses. Port 0 picks a free port.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on (the error names it), or the system gives no random bytes.
+    pub fn bind(config: Config, addresses: &[SocketAddr]) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mut listeners = Vec::new();
+        for &address in addresses {
+            listeners.push(listen(&poll, address, listeners.len()).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+            })?);
+        }
+        Ok(Self {
+            server: Server::new(config, system::random()?),
+            poll,
+            events: mio::Events::with_capacity(EVENTS),
+            listeners,
+            connections: Vec::new(),
+            readable: VecDeque::new(),
+            scratch: vec![0; READ_BYTES].into_boxed_slice(),
+            clock: Clock::start(),
+            next_tick: None,
+        })
+    }
+
+    /// The addresses that are listened on, in the order of [`Reactor::bind`], with the ports that were picked.
+    pub fn local_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.listeners.iter().map(|listener| listener.address)
+    }
+
+    /// The server: its accounts, claims, events. What it has to send goes out at the next turn.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    /// Sends a stanza from an address that the host claimed; see [`Server::inject`].
+    ///
+    /// # Errors
+    /// As [`Server::inject`].
+    pub fn inject(&mut self, stanza: &str) -> Result<(), crate::InjectError> {
+        self.server.inject(stanza, self.clock.now())
+    }
+
+    /// How long from now until [`Reactor::poll_once`] must be called although the descriptor is not readable; `None` if
+    /// it need not be.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        if !self.readable.is_empty() || self.server.is_dirty() {
+            return Some(Duration::ZERO);
+        }
+        let accepts = self.listeners.iter().filter_map(|listener| listener.waiting_from);
+        let next = accepts.chain(self.next_tick).min()?;
+        Some(next.saturating_sub(self.clock.now().monotonic))
+    }
+
+    /// Serves for ever.
+    ///
+    /// # Errors
+    /// If the system's poll fails, which leaves nothing to do.
+    pub fn run(&mut self) -> io::Result<()> {
+        loop {
+            self.poll_once(None)?;
+        }
+    }
+
+    /// One turn: waits until something happens, but not longer than `timeout`, and does all that follows from it.
+    ///
+    /// # Errors
+    /// If the system's poll fails.
+    pub fn poll_once(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = self.next_deadline().into_iter().chain(timeout).min();
+        match self.poll.poll(&mut self.events, timeout.map(round_up)) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+            // What was interrupted has filled nothing in.
+            Err(_) => self.events.clear(),
+            Ok(()) => (),
+        }
+        self.note_events();
+        self.accept_waiting();
+        for _ in 0..self.readable.len() {
+            if let Some(id) = self.readable.pop_front() {
+                self.read(id);
+            }
+        }
+        self.next_tick = self.server.tick(self.clock.now());
+        while let Some(id) = self.server.next_dirty() {
+            self.flush(id);
+        }
+        Ok(())
+    }
+
+    /// Puts into line what the system said is ready.
+    fn note_events(&mut self) {
+        let mut writable = Vec::new();
+        for event in &self.events {
+            let Token(number) = event.token();
+            if let Some(listener) = self.listeners.get_mut(number) {
+                listener.waiting_from = Some(Duration::ZERO);
+                continue;
+            }
+            let slot = number - self.listeners.len();
+            let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
+            connection.end_in_sight |= event.is_read_closed() || event.is_error();
+            if (event.is_readable() || connection.end_in_sight) && !connection.in_line {
+                connection.in_line = true;
+                self.readable.push_back(connection.id);
+            }
+            if event.is_writable() && connection.blocked {
+                connection.blocked = false;
+                writable.push(connection.id);
+            }
+        }
+        writable.into_iter().for_each(|id| self.flush(id));
+    }
+
+    fn accept_waiting(&mut self) {
+        let now = self.clock.now().monotonic;
+        for index in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS {
+                let Some(listener) = self.listeners.get_mut(index) else { return };
+                if !listener.waiting_from.is_some_and(|from| from <= now) {
+                    break;
+                }
+                match listener.socket.accept() {
+                    Ok((socket, address)) => self.welcome(socket, address),
+                    Err(error) => match error.kind() {
+                        ErrorKind::WouldBlock => listener.waiting_from = None,
+                        // Of this one connection, which is gone again.
+                        ErrorKind::Interrupted
+                        | ErrorKind::ConnectionAborted
+                        | ErrorKind::ConnectionReset => (),
+                        _ => {
+                            log::error!("cannot accept on {}: {error}; will try again", listener.address);
+                            listener.waiting_from = Some(now + REST);
+                        }
+                    },
+                }
+            }
+        }
+    }
+
+    fn welcome(&mut self, mut socket: TcpStream, address: SocketAddr) {
+        let Some(id) = self.server.open(Peer { address: Some(address) }, self.clock.now()) else {
+            // Whoever does not take this at once goes without it.
+            let _ = socket.write(&self.server.refusal());
+            return;
+        };
+        let token = Token(self.listeners.len() + id.slot());
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let ready = socket
+            .set_nodelay(true)
+            .and_then(|()| self.poll.registry().register(&mut socket, token, interest));
+        if let Err(error) = ready {
+            log::error!("{id} {address} cannot be served: {error}");
+            return self.server.hung_up(id, self.clock.now());
+        }
+        while self.connections.len() <= id.slot() {
+            self.connections.push(None);
+        }
+        let connection = Connection {
+            id,
+            socket,
+            in_line: false,
+            blocked: false,
+            end_in_sight: false,
+            ended_by_peer: false,
+            ended_by_us: false,
+        };
+        if let Some(slot) = self.connections.get_mut(id.slot()) {
+            *slot = Some(connection);
+        }
+    }
+
+    /// Reads once. The socket is put in line again if there may be more.
+    fn read(&mut self, id: StreamId) {
+        let Some(connection) = connection(&mut self.connections, id) else { return };
+        connection.in_line = false;
+        if connection.ended_by_peer {
+            return;
+        }
+        match connection.socket.read(&mut self.scratch) {
+            Ok(0) => self.ended_by_peer(id),
+            Ok(read) => {
+                if read == self.scratch.len() || connection.end_in_sight {
+                    connection.in_line = true;
+                    self.readable.push_back(id);
+                }
+                if !connection.ended_by_us {
+                    let bytes = self.scratch.get(..read).unwrap_or_default();
+                    self.server.receive(id, bytes, self.clock.now());
+                }
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => (),
+                ErrorKind::Interrupted => {
+                    connection.in_line = true;
+                    self.readable.push_back(id);
+                }
+                _ => self.drop_connection(id),
+            },
+        }
+    }
+
+    /// The peer sends no more. It may still take what we have for it (netcat does), unless it has that already.
+    fn ended_by_peer(&mut self, id: StreamId) {
+        let Some(connection) = connection(&mut self.connections, id) else { return };
+        connection.ended_by_peer = true;
+        if connection.ended_by_us {
+            self.drop_connection(id);
+        } else {
+            self.server.half_closed(id, self.clock.now());
+        }
+    }
+
+    /// Writes what the system takes of what waits.
+    fn flush(&mut self, id: StreamId) {
+        loop {
+            let Some(connection) = connection(&mut self.connections, id) else { return };
+            let outgoing = self.server.outgoing(id);
+            match (outgoing.close, outgoing.bytes) {
+                (Close::Now, _) => return self.drop_connection(id),
+                _ if connection.blocked => return,
+                (Close::No, []) => return,
+                (Close::WhenSent, []) if connection.ended_by_peer => return self.drop_connection(id),
+                (Close::WhenSent, []) => {
+                    // Closing at once could destroy what is still under way to the peer, if the peer is still sending.
+                    connection.ended_by_us = true;
+                    if connection.socket.shutdown(Shutdown::Write).is_err() {
+                        self.drop_connection(id);
+                    }
+                    return;
+                }
+                (_, bytes) => match connection.socket.write(bytes) {
+                    Ok(written) => self.server.sent(id, written),
+                    Err(error) => match error.kind() {
+                        ErrorKind::WouldBlock => connection.blocked = true,
+                        ErrorKind::Interrupted => (),
+                        _ => return self.drop_connection(id),
+                    },
+                },
+            }
+        }
+    }
+
+    /// Ends a connection: its socket closes, its stream is forgotten, and a resting listener may try again.
+    fn drop_connection(&mut self, id: StreamId) {
+        if connection(&mut self.connections, id).is_none() {
+            return;
+        }
+        if let Some(slot) = self.connections.get_mut(id.slot()) {
+            *slot = None;
+        }
+        self.server.hung_up(id, self.clock.now());
+        for listener in &mut self.listeners {
+            listener.waiting_from = listener.waiting_from.and(Some(Duration::ZERO));
+        }
+    }
+}
+
+fn listen(poll: &Poll, address: SocketAddr, number: usize) -> io::Result<Listener> {
+    let mut socket = TcpListener::bind(address)?;
+    poll.registry().register(&mut socket, Token(number), Interest::READABLE)?;
+    let address = socket.local_addr()?;
+    Ok(Listener { socket, address, waiting_from: None })
+}
+
+fn connection(connections: &mut [Option<Connection>], id: StreamId) -> Option<&mut Connection> {
+    connections.get_mut(id.slot())?.as_mut().filter(|connection| connection.id == id)
+}
+
+/// Sleeping a little too long is better than waking a little too early, again and again: the system counts milliseconds.
+fn round_up(timeout: Duration) -> Duration {
+    match timeout.subsec_nanos() % 1_000_000 {
+        0 => timeout,
+        part => timeout + Duration::from_nanos(u64::from(1_000_000 - part)),
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsRawFd for Reactor {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.poll.as_raw_fd()
+    }
+}
+
+impl std::fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor").field("domain", &self.server.config().domain()).finish_non_exhaustive()
+    }
+}

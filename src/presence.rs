@@ -1,0 +1,92 @@
+//! Who is told that somebody came, changed or went.
+//!
+//! Read first: RFC 6121 4.2 (initial presence), 4.4 (updates), 4.5 (unavailable). A presence is written once and copied to
+//! each who may see it, and kept as written for those who come later.
+//! Left out on purpose: presence that names a recipient ([`crate::router`]).
+
+use crate::ctx::Ctx;
+use crate::events::Event;
+use crate::jid::Jid;
+use crate::ns;
+use crate::slab::Key;
+use crate::stanza::{PresenceType, Stanza};
+use crate::xml::writer::Unaddressed;
+use crate::xml::Element;
+
+/// A resource says that it is here, or no longer.
+pub(crate) fn broadcast(ctx: &mut Ctx<'_>, from: &Jid, kind: PresenceType, stanza: &Stanza) {
+    match kind {
+        PresenceType::Available => available(ctx, from, stanza),
+        PresenceType::Unavailable => unavailable(ctx, from, &stanza.element),
+        // Without an addressee these mean nothing (RFC 6121 section 3 and 4.3).
+        _ => (),
+    }
+}
+
+/// RFC 6121 4.2.2 and 4.4.2: contacts and all of one's own resources are told; a newcomer is told of them.
+fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
+    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
+    let written = Unaddressed::new(&stanza.element, ns::CLIENT);
+    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
+    let is_new = session.presence.is_none();
+    session.priority = stanza.priority();
+    session.presence = Some(written);
+    if is_new {
+        tell_newcomer(ctx, from, user, resource);
+    }
+    tell_watchers(ctx, from, user, None);
+}
+
+/// RFC 6121 4.5.2.
+fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
+    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
+    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
+    if session.presence.take().is_some() {
+        tell_watchers(ctx, from, user, Some(&Unaddressed::new(element, ns::CLIENT)));
+    }
+}
+
+/// RFC 6121 4.5.3: the stream is gone, so the server says it. Disconnects the session, if it is still on that stream.
+pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) {
+    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
+    let Some(session) = ctx.tables.sessions.remove(user, resource, stream) else { return };
+    if session.presence.is_some() {
+        let element = Element::new("presence", ns::CLIENT)
+            .with_attr("from", from.as_str().to_owned())
+            .with_attr("type", "unavailable");
+        tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
+    }
+    ctx.events.session(|| Event::Gone(from.clone()));
+}
+
+/// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's
+/// own available resources.
+fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Unaddressed>) {
+    let sessions = &ctx.tables.sessions;
+    let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
+    let Some(presence) = presence.or_else(kept) else { return };
+    for session in sessions.available(user) {
+        ctx.outboxes.send_copy(session.stream, presence, from.bare_str());
+    }
+    for (contact, item) in ctx.tables.rosters.of(user) {
+        let (true, Some(name)) = (item.subscription.is_from(), ctx.config.account(contact)) else { continue };
+        for session in sessions.available(name) {
+            ctx.outboxes.send_copy(session.stream, presence, contact.as_str());
+        }
+    }
+}
+
+/// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring.
+fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, resource: &str) {
+    let (config, sessions, rosters) = (ctx.config, &ctx.tables.sessions, &ctx.tables.rosters);
+    let Some(stream) = sessions.find(user, resource).map(|session| session.stream) else { return };
+    let others = sessions.available(user).filter(|session| *session.resource != *resource);
+    let visible = rosters.of(user).filter(|(_, item)| item.subscription.is_to());
+    let contacts = visible
+        .filter_map(|(contact, _)| config.account(contact))
+        .filter(|name| rosters.item(name, to.bare_str()).is_some_and(|item| item.subscription.is_from()))
+        .flat_map(|name| sessions.available(name));
+    for presence in others.chain(contacts).filter_map(|session| session.presence.as_ref()) {
+        ctx.outboxes.send_copy(stream, presence, to.as_str());
+    }
+}

@@ -1,0 +1,144 @@
+//! The command line.
+//!
+//! Left out on purpose: whether names and addresses are good ones; who needs them says so.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use lexopt::{Arg, Parser, ValueExt};
+
+/// What `--help` says.
+const HELP: &str = "\
+loquat: a small XMPP chat server
+
+usage: loquat [OPTION]...
+
+  --domain NAME              the server's one true name [localhost]
+  --alias NAME               another name or IP address of the same host; may be repeated
+  --listen ADDR:PORT         where to listen; may be repeated; port 0 picks a free one
+                             [127.0.0.1:5222 and [::1]:5222]
+  --user NAME:PASSWORD       an account; may be repeated (the command line is visible to
+                             other users of this machine)
+  --registration open|closed whether anybody may make an account over the wire
+                             [open while every listener is on loopback, else closed]
+  --max-connections N        connections at a time [16384]
+  --in-memory                keep everything in memory; it ends with the program
+                             (this version has no other way)
+  --version                  print the version and what is implemented
+  --help                     print this
+
+The environment variable RUST_LOG sets what is logged to standard error: error, warn, info
+(the default), debug. Descriptors limit connections, too: see `ulimit -n`.";
+
+/// The flags of a server that is to run.
+#[derive(Debug, Default)]
+pub(super) struct Flags {
+    pub(super) domain: String,
+    pub(super) aliases: Vec<String>,
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) users: Vec<(String, String)>,
+    pub(super) registration: Option<bool>,
+    pub(super) max_connections: Option<usize>,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    Run(Flags),
+    Print(String),
+}
+
+/// Reads the arguments behind the program's name. An error is one line for people.
+pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, String> {
+    read(args).map_err(|error| format!("{error} (see loquat --help)"))
+}
+
+fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
+    let mut flags = Flags { domain: "localhost".into(), ..Flags::default() };
+    let mut parser = Parser::from_args(args);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("domain") => flags.domain = parser.value()?.string()?,
+            Arg::Long("alias") => flags.aliases.push(parser.value()?.string()?),
+            Arg::Long("listen") => flags.listen.push(parser.value()?.parse_with(|text| {
+                text.parse().map_err(|_| "want an IP address and a port, such as 0.0.0.0:5222 or [::]:5222")
+            })?),
+            Arg::Long("user") => flags.users.push(user(&mut parser)?),
+            Arg::Long("registration") => flags.registration = Some(is_open(&mut parser)?),
+            Arg::Long("max-connections") => flags.max_connections = Some(parser.value()?.parse()?),
+            Arg::Long("in-memory") => (),
+            Arg::Long("version") => return Ok(Parsed::Print(version())),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(HELP.into())),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Parsed::Run(flags))
+}
+
+/// Its error does not repeat the value, which may hold a password.
+fn user(parser: &mut Parser) -> Result<(String, String), lexopt::Error> {
+    let text = parser.value()?.into_string().unwrap_or_default();
+    let (name, password) = text.split_once(':').ok_or("--user wants NAME:PASSWORD")?;
+    Ok((name.into(), password.into()))
+}
+
+fn is_open(parser: &mut Parser) -> Result<bool, lexopt::Error> {
+    parser.value()?.parse_with(|text| match text {
+        "open" => Ok(true),
+        "closed" => Ok(false),
+        _ => Err("want open or closed"),
+    })
+}
+
+fn version() -> String {
+    let specs: Vec<&str> = loquat::specs().collect();
+    format!("loquat {}\n{}", env!("CARGO_PKG_VERSION"), specs.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(line: &str) -> Result<Flags, String> {
+        match parse(line.split_whitespace().map(OsString::from))? {
+            Parsed::Run(flags) => Ok(flags),
+            Parsed::Print(text) => Err(text),
+        }
+    }
+
+    #[test]
+    fn good_flags() {
+        let flags =
+            flags("--domain a --alias b --alias=c --listen [::1]:0 --user 用户1:p:q --registration closed")
+                .unwrap();
+        assert_eq!((flags.domain.as_str(), flags.aliases.len(), flags.registration), ("a", 2, Some(false)));
+        assert_eq!(flags.listen, ["[::1]:0".parse().unwrap()]);
+        assert_eq!(flags.users, [("用户1".to_owned(), "p:q".to_owned())]);
+    }
+
+    #[test]
+    fn bad_flags_get_one_clear_line() {
+        for line in [
+            "--nope",
+            "--domain",
+            "--listen 5222",
+            "--registration yes",
+            "--user secret",
+            "x",
+            "--max-connections -1",
+        ] {
+            let error = flags(line).unwrap_err();
+            assert!(error.ends_with("(see loquat --help)") && !error.contains('\n'), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_flag() {
+        let source = include_str!("flags.rs");
+        for flag in source.split("Arg::Long(\"").skip(1).filter_map(|rest| rest.split_once('"')) {
+            assert!(HELP.contains(&format!("--{}", flag.0)), "--{} is not in --help", flag.0);
+        }
+        assert!(flags("--help").is_err_and(|text| text == HELP));
+    }
+}

@@ -1,0 +1,99 @@
+//! What the program does around the library: reads its flags, starts a logger, listens, says where.
+//!
+//! Left out on purpose: protocol.
+
+mod flags;
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+
+use loquat::{Config, Reactor};
+
+use flags::{Flags, Parsed};
+
+/// The port that is registered for clients (RFC 6120 14.7).
+const CLIENT_PORT: u16 = 5222;
+
+/// Exit status for flags that cannot be used.
+const USAGE: u8 = 2;
+
+pub(crate) fn main() -> ExitCode {
+    let flags = match flags::parse(std::env::args_os().skip(1)) {
+        Ok(Parsed::Run(flags)) => flags,
+        Ok(Parsed::Print(text)) => return print(&text),
+        Err(error) => return complain(&error, USAGE),
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    match serve(&flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => complain(&error, USAGE),
+        Err(Failure::System(error)) => complain(&error, 1),
+    }
+}
+
+enum Failure {
+    Usage(String),
+    System(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+fn serve(flags: &Flags) -> Result<(), Failure> {
+    let config = config(flags).map_err(Failure::Usage)?;
+    let mut reactor =
+        if flags.listen.is_empty() { bind_loopback(config)? } else { Reactor::bind(config, &flags.listen)? };
+    for (name, password) in &flags.users {
+        let added = reactor.server().add_account(name, password);
+        added.map_err(|error| Failure::Usage(format!("--user {name}: {error}")))?;
+    }
+    let mut out = io::stdout().lock();
+    for address in reactor.local_addresses() {
+        writeln!(out, "loquat: listening on {address}")?;
+    }
+    out.flush()?;
+    drop(out);
+    Ok(reactor.run()?)
+}
+
+fn config(flags: &Flags) -> Result<Config, String> {
+    let mut config =
+        Config::new(&flags.domain).map_err(|error| format!("--domain {}: {error}", flags.domain))?;
+    for alias in &flags.aliases {
+        config.add_alias(alias).map_err(|error| format!("--alias {alias}: {error}"))?;
+    }
+    let all_on_loopback = flags.listen.iter().all(|address| address.ip().is_loopback());
+    config.registration = flags.registration.unwrap_or(all_on_loopback);
+    if let Some(connections) = flags.max_connections {
+        config.limits.connections = connections;
+    }
+    Ok(config)
+}
+
+/// Both loopback addresses, or the old one alone where the system has no IPv6.
+fn bind_loopback(config: Config) -> io::Result<Reactor> {
+    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT_PORT));
+    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, CLIENT_PORT));
+    Reactor::bind(config.clone(), &[v4, v6]).or_else(|error| match error.kind() {
+        ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),
+        _ => Reactor::bind(config, &[v4]),
+    })
+}
+
+fn print(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(what: &dyn Display, status: u8) -> ExitCode {
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(io::stderr(), "loquat: {what}");
+    ExitCode::from(status)
+}

@@ -1,0 +1,137 @@
+//! Who gets a stanza that is for somebody.
+//!
+//! Read first: RFC 6121 section 8, in whose order this is written. A stanza is delivered or refused, and a refusal is
+//! answered if it may be: nothing is dropped in silence but what the RFC says must be.
+//! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
+//! ([`crate::presence`]).
+
+use crate::ctx::{Ctx, Owner};
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+use crate::slab::Key;
+use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
+use crate::xml::Element;
+
+/// Delivers a stanza to `to`, or answers `from` why not.
+pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
+    let delivered = match ctx.owner_of(to) {
+        Owner::Claimed if ctx.events.stanza(stanza.element.clone()) => Ok(()),
+        Owner::Claimed => Err(Condition::ResourceConstraint),
+        Owner::Account(user) => to_account(ctx, user, to, stanza),
+        Owner::Host => Err(Condition::ServiceUnavailable),
+        Owner::Elsewhere => Err(Condition::RemoteServerNotFound),
+    };
+    if let Err(condition) = delivered {
+        refuse(ctx, from, stanza, &condition.into());
+    }
+}
+
+/// Answers a stanza with an error, where that is allowed.
+pub(crate) fn refuse(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza, error: &StanzaError) {
+    if let Some(answer) = stanza.refused(error) {
+        answer_to(ctx, from, answer);
+    }
+}
+
+/// Sends an answer of ours back to the full address that asked; one that is gone needs none (RFC 6120 8.2.3).
+pub(crate) fn answer_to(ctx: &mut Ctx<'_>, to: &Jid, answer: Element) {
+    match ctx.owner_of(to) {
+        Owner::Claimed => {
+            ctx.events.stanza(answer);
+        }
+        Owner::Account(user) => {
+            if let Some(session) = to.resource().and_then(|resource| ctx.tables.sessions.find(user, resource))
+            {
+                ctx.outboxes.send(session.stream, &answer);
+            }
+        }
+        Owner::Host | Owner::Elsewhere => (),
+    }
+}
+
+/// RFC 6121 8.5: a local user.
+fn to_account(ctx: &mut Ctx<'_>, user: &str, to: &Jid, stanza: &Stanza) -> Result<(), Condition> {
+    if !ctx.tables.accounts.exists(user) {
+        return no_such_user(stanza);
+    }
+    let Some(resource) = to.resource() else { return to_bare(ctx, user, stanza) };
+    match ctx.tables.sessions.find(user, resource).map(|session| session.stream) {
+        Some(stream) => to_streams(ctx, &[stream], stanza),
+        None => to_absent_resource(ctx, user, stanza),
+    }
+}
+
+/// RFC 6121 8.5.1: presence is dropped, all else is refused.
+fn no_such_user(stanza: &Stanza) -> Result<(), Condition> {
+    match stanza.kind {
+        Kind::Presence(_) => Ok(()),
+        Kind::Message(_) | Kind::Iq(_) => Err(Condition::ServiceUnavailable),
+    }
+}
+
+/// RFC 6121 8.5.2: a bare address.
+fn to_bare(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Condition> {
+    let kind = match stanza.kind {
+        Kind::Message(kind) => kind,
+        Kind::Presence(kind) => return presence_to_bare(ctx, user, kind, stanza),
+        Kind::Iq(_) => return Err(Condition::ServiceUnavailable),
+    };
+    let willing = || ctx.tables.sessions.available(user).filter(|session| session.priority >= 0);
+    let streams: Vec<Key> = match kind {
+        MessageType::Normal | MessageType::Chat => {
+            let highest = willing().map(|session| session.priority).max();
+            willing()
+                .filter(|session| Some(session.priority) == highest)
+                .map(|session| session.stream)
+                .collect()
+        }
+        MessageType::Headline => willing().map(|session| session.stream).collect(),
+        MessageType::Groupchat => Vec::new(),
+        MessageType::Error => return Ok(()),
+    };
+    to_streams(ctx, &streams, stanza)
+}
+
+/// RFC 6121 8.5.2.1.2: presence for an account goes to all of its available resources.
+fn presence_to_bare(
+    ctx: &mut Ctx<'_>,
+    user: &str,
+    kind: PresenceType,
+    stanza: &Stanza,
+) -> Result<(), Condition> {
+    match kind {
+        PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => {
+            for session in ctx.tables.sessions.available(user) {
+                ctx.outboxes.send(session.stream, &stanza.element);
+            }
+            Ok(())
+        }
+        PresenceType::Probe => Ok(()),
+        PresenceType::Subscribe
+        | PresenceType::Subscribed
+        | PresenceType::Unsubscribe
+        | PresenceType::Unsubscribed => Err(Condition::FeatureNotImplemented),
+    }
+}
+
+/// RFC 6121 8.5.3.2: nobody is connected under this full address. A chat goes on with the account, the rest does not.
+fn to_absent_resource(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Condition> {
+    match stanza.kind {
+        Kind::Message(MessageType::Chat) => to_bare(ctx, user, stanza),
+        Kind::Message(MessageType::Error) | Kind::Presence(_) => Ok(()),
+        Kind::Message(_) | Kind::Iq(_) => Err(Condition::ServiceUnavailable),
+    }
+}
+
+/// Delivered if one of them takes it.
+fn to_streams(ctx: &mut Ctx<'_>, streams: &[Key], stanza: &Stanza) -> Result<(), Condition> {
+    let mut delivered = false;
+    for &stream in streams {
+        delivered |= ctx.outboxes.send(stream, &stanza.element);
+    }
+    if delivered {
+        Ok(())
+    } else {
+        Err(Condition::ServiceUnavailable)
+    }
+}

@@ -1,0 +1,302 @@
+//! The server without sockets and without a clock: bytes and the time go in, bytes come out.
+//!
+//! Whoever owns connections opens a stream for each, passes on what it receives, and sends what is outgoing.
+//! Everything that tests, embeds or simulates a server stands on this. There is no thread, no lock, no callback: each
+//! call does all that follows from it and returns.
+//!
+//! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::ctx::{Ctx, Now};
+use crate::events::{Event, Events};
+use crate::features;
+use crate::jid::{Jid, JidError};
+use crate::ns;
+use crate::outbox::{Outboxes, Outgoing};
+use crate::random::{Random, RandomSource};
+use crate::slab::{Key, Slab};
+use crate::stanza::{Refusal, Stanza};
+use crate::stream::{self, Peer, Stream};
+use crate::tables::{AccountError, Tables};
+use crate::xml::{Reader, XmlError};
+
+/// Which stream. One that is no more is ignored wherever it is said.
+pub type StreamId = Key;
+
+/// An XMPP server that does no input or output.
+pub struct Server {
+    config: Config,
+    streams: Slab<Stream>,
+    outboxes: Outboxes,
+    tables: Tables,
+    events: Events,
+    random: Random,
+    /// When which stream wants [`Stream::due`]; what it wants no more is skipped when it comes up.
+    timers: BinaryHeap<Reverse<(Duration, Key)>>,
+    /// The buffer that whichever stream is reading has, so that idle ones need none.
+    spare: Vec<u8>,
+}
+
+impl Server {
+    /// A server with nobody in it. `random` gives stream ids, so it must be unpredictable: the system's own source.
+    pub fn new(config: Config, random: RandomSource) -> Self {
+        Self {
+            outboxes: Outboxes::new(config.limits.outbox_bytes),
+            events: Events::new(config.limits.events),
+            streams: Slab::new(),
+            tables: Tables::default(),
+            random: Random::new(random),
+            timers: BinaryHeap::new(),
+            spare: Vec::new(),
+            config,
+        }
+    }
+
+    /// What the server was told.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A connection came. `None` if there are [`crate::Limits::connections`] already: end it.
+    pub fn open(&mut self, peer: Peer, now: Now) -> Option<StreamId> {
+        if self.streams.len() >= self.config.limits.connections {
+            log::warn!("{peer} refused: there are {} connections", self.streams.len());
+            return None;
+        }
+        let (streams, mut ctx) = self.lend(now);
+        let key = streams.insert_with(|key| {
+            ctx.outboxes.open(key);
+            Stream::open(&mut ctx, key, peer)
+        });
+        self.set_timer(key);
+        Some(key)
+    }
+
+    /// What a connection that [`Server::open`] refused may be told before it is ended (RFC 6120 4.9.3.17).
+    pub fn refusal(&self) -> Vec<u8> {
+        stream::refusal(&self.config)
+    }
+
+    /// A connection brought bytes; they are acted upon at once. Pass on at most some 16 KB at a time, so that no peer
+    /// keeps the others waiting.
+    pub fn receive(&mut self, id: StreamId, bytes: &[u8], now: Now) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        stream.reader().push(bytes, std::mem::take(&mut self.spare));
+        while self.with(id, now, Stream::step) == Some(true) {
+            self.settle(now);
+        }
+        if let Some(stream) = self.streams.get_mut(id) {
+            self.spare = stream.reader().take_spare();
+        }
+    }
+
+    /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends.
+    pub fn half_closed(&mut self, id: StreamId, now: Now) {
+        self.outboxes.end(id, None);
+        self.settle(now);
+    }
+
+    /// A connection is gone, whoever ended it; its stream is forgotten. To be called once for each stream.
+    pub fn hung_up(&mut self, id: StreamId, now: Now) {
+        self.half_closed(id, now);
+        self.streams.remove(id);
+        self.outboxes.forget(id);
+    }
+
+    /// The next stream that has bytes to send or is to be closed, if any has since it was last named here.
+    pub fn next_dirty(&mut self) -> Option<StreamId> {
+        self.outboxes.next_dirty()
+    }
+
+    /// What a stream's connection is to do now.
+    pub fn outgoing(&self, id: StreamId) -> Outgoing<'_> {
+        self.outboxes.outgoing(id)
+    }
+
+    /// A connection took so many bytes of [`Server::outgoing`].
+    pub fn sent(&mut self, id: StreamId, bytes: usize) {
+        self.outboxes.sent(id, bytes);
+    }
+
+    /// Does what is due, and says when to be called next ([`Now::monotonic`]).
+    pub fn tick(&mut self, now: Now) -> Option<Duration> {
+        while let Some(&Reverse((deadline, key))) = self.timers.peek() {
+            let wanted = self.streams.get(key).and_then(Stream::deadline) == Some(deadline);
+            if wanted && deadline > now.monotonic {
+                return Some(deadline);
+            }
+            self.timers.pop();
+            if wanted {
+                self.with(key, now, Stream::due);
+                self.settle(now);
+            }
+        }
+        None
+    }
+
+    /// Whether a call has left something to send.
+    pub fn is_dirty(&self) -> bool {
+        self.outboxes.is_dirty()
+    }
+
+    /// Makes an account. `name` is the part before the `@`.
+    ///
+    /// # Errors
+    /// If the name or the password cannot be one, or the name is taken.
+    pub fn add_account(&mut self, name: &str, password: &str) -> Result<(), AccountError> {
+        let address = self.address_of(name)?;
+        self.tables.accounts.create(address.local().unwrap_or_default(), password)
+    }
+
+    /// Lets one account see another's presence, and puts each into the other's roster.
+    ///
+    /// # Errors
+    /// If either is not an account.
+    pub fn subscribe(&mut self, watcher: &str, watched: &str) -> Result<(), AccountError> {
+        let (watcher, watched) = (self.address_of(watcher)?, self.address_of(watched)?);
+        let (Some(watcher_name), Some(watched_name)) = (watcher.local(), watched.local()) else {
+            return Err(AccountError::BadName);
+        };
+        let Tables { accounts, rosters, .. } = &mut self.tables;
+        if !accounts.exists(watcher_name) || !accounts.exists(watched_name) {
+            return Err(AccountError::Unknown);
+        }
+        let item = rosters.entry(watcher_name, &watched);
+        item.subscription = item.subscription.with_to();
+        let item = rosters.entry(watched_name, &watcher);
+        item.subscription = item.subscription.with_from();
+        Ok(())
+    }
+
+    fn address_of(&self, name: &str) -> Result<Jid, AccountError> {
+        Jid::new(Some(name), self.config.domain(), None).map_err(|_| AccountError::BadName)
+    }
+
+    /// Claims an address for the host program: a bare address, or a whole domain. What is sent there comes out of
+    /// [`Server::next_event`]; [`Server::inject`] answers. An account of the same address is no longer reached.
+    ///
+    /// # Errors
+    /// If it is no address, has a resource, or is the server's own domain.
+    pub fn claim(&mut self, address: &str) -> Result<(), ClaimError> {
+        let address: Jid = address.parse().map_err(ClaimError::Address)?;
+        if !address.is_bare() {
+            return Err(ClaimError::Full);
+        }
+        if address.local().is_none() && self.config.is_ours(address.domain()) {
+            return Err(ClaimError::Own);
+        }
+        self.events.claim(address);
+        Ok(())
+    }
+
+    /// From now on [`Server::next_event`] also tells who comes and goes.
+    pub fn watch_sessions(&mut self) {
+        self.events.watch();
+    }
+
+    /// The next thing that the host asked to be told.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.next()
+    }
+
+    /// Sends a stanza from an address that the host claimed, as XML; where it declares no namespace it is in
+    /// `jabber:client`. It goes the way of all stanzas, so an error may come back as an event.
+    ///
+    /// # Errors
+    /// If it is no stanza, or its `from` is not claimed.
+    pub fn inject(&mut self, stanza: &str, now: Now) -> Result<(), InjectError> {
+        let element = Reader::read_one(stanza, ns::CLIENT, self.config.limits.after_login())
+            .map_err(InjectError::Xml)?;
+        let from = element.attr("from").and_then(|from| from.parse::<Jid>().ok());
+        let from = from.filter(|from| self.events.is_claimed(from)).ok_or(InjectError::NotClaimed)?;
+        let stanza = Stanza::read(element).map_err(|refusal| match refusal {
+            Refusal::NoStanza => InjectError::NoStanza,
+            Refusal::Answer(_) | Refusal::Silence => InjectError::BadStanza,
+        })?;
+        if stanza.to.is_none() {
+            return Err(InjectError::BadStanza);
+        }
+        features::dispatch(&mut self.lend(now).1, &from, &stanza);
+        self.settle(now);
+        Ok(())
+    }
+
+    /// The streams, and beside them all that their handlers may touch.
+    fn lend(&mut self, now: Now) -> (&mut Slab<Stream>, Ctx<'_>) {
+        let Self { config, streams, outboxes, tables, events, random, .. } = self;
+        (streams, Ctx { config, tables, outboxes, events, random, now })
+    }
+
+    fn with<T>(&mut self, id: Key, now: Now, act: impl FnOnce(&mut Stream, &mut Ctx<'_>) -> T) -> Option<T> {
+        let (streams, mut ctx) = self.lend(now);
+        streams.get_mut(id).map(|stream| act(stream, &mut ctx))
+    }
+
+    /// Buries the doomed. Each burial tells others, and may doom some of them; the loop ends when all are in the ground.
+    fn settle(&mut self, now: Now) {
+        while let Some(key) = self.outboxes.next_doomed() {
+            self.with(key, now, Stream::bury);
+            self.set_timer(key);
+        }
+    }
+
+    fn set_timer(&mut self, key: Key) {
+        if let Some(deadline) = self.streams.get(key).and_then(Stream::deadline) {
+            self.timers.push(Reverse((deadline, key)));
+        }
+    }
+}
+
+/// Why an address cannot be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimError {
+    /// It is not an address.
+    Address(JidError),
+    /// It has a resource; claim the bare address.
+    Full,
+    /// It is the server's own domain.
+    Own,
+}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => write!(f, "{error}"),
+            Self::Full => f.write_str("a claim is for a bare address: leave the resource out"),
+            Self::Own => f.write_str("the server's own domain cannot be claimed"),
+        }
+    }
+}
+
+impl std::error::Error for ClaimError {}
+
+/// Why a stanza of the host program is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InjectError {
+    /// It is not one whole element that may be on a stream.
+    Xml(XmlError),
+    /// It is not a message, a presence or an iq.
+    NoStanza,
+    /// It has no `to`, or something else that every stanza of its kind needs is missing or wrong.
+    BadStanza,
+    /// Its `from` is missing, or not an address that was claimed.
+    NotClaimed,
+}
+
+impl fmt::Display for InjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Xml(error) => write!(f, "{error}"),
+            Self::NoStanza => f.write_str("only a message, a presence or an iq can be sent"),
+            Self::BadStanza => f.write_str("the stanza lacks a to, a type, an id or its one child"),
+            Self::NotClaimed => f.write_str("the stanza must be from an address that was claimed"),
+        }
+    }
+}
+
+impl std::error::Error for InjectError {}

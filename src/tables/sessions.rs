@@ -1,0 +1,85 @@
+//! Who is connected: for each account its resources, and which stream each is on.
+//!
+//! Read first: RFC 6120 section 7 (what a resource is), RFC 6121 4.2 to 4.5 (when it is available).
+//! An account has few resources, so each has a short list that is searched from the front.
+//! Left out on purpose: what a stream is; here it is a key.
+
+use std::collections::HashMap;
+
+use crate::slab::Key;
+use crate::xml::writer::Unaddressed;
+
+/// A connected resource.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The resource's name.
+    pub(crate) resource: Box<str>,
+    /// The stream that it is on.
+    pub(crate) stream: Key,
+    /// The last presence that it broadcast; `None` while it is unavailable.
+    pub(crate) presence: Option<Unaddressed>,
+    /// What that presence said (RFC 6121 4.7.2.3).
+    pub(crate) priority: i8,
+}
+
+/// All connected resources by localpart.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    by_user: HashMap<Box<str>, Vec<Session>>,
+}
+
+impl Sessions {
+    /// The connected resources of an account, oldest first.
+    pub(crate) fn of(&self, user: &str) -> &[Session] {
+        self.by_user.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of them that are available.
+    pub(crate) fn available(&self, user: &str) -> impl Iterator<Item = &Session> {
+        self.of(user).iter().filter(|session| session.presence.is_some())
+    }
+
+    pub(crate) fn find(&self, user: &str, resource: &str) -> Option<&Session> {
+        self.of(user).iter().find(|session| *session.resource == *resource)
+    }
+
+    pub(crate) fn find_mut(&mut self, user: &str, resource: &str) -> Option<&mut Session> {
+        self.by_user.get_mut(user)?.iter_mut().find(|session| *session.resource == *resource)
+    }
+
+    /// Connects a resource whose name is free.
+    pub(crate) fn add(&mut self, user: &str, resource: &str, stream: Key) {
+        debug_assert!(self.find(user, resource).is_none());
+        let session = Session { resource: resource.into(), stream, presence: None, priority: 0 };
+        self.by_user.entry(user.into()).or_default().push(session);
+    }
+
+    /// Disconnects a resource, if it is still on this stream.
+    pub(crate) fn remove(&mut self, user: &str, resource: &str, stream: Key) -> Option<Session> {
+        let sessions = self.by_user.get_mut(user)?;
+        let index = sessions.iter().position(|s| *s.resource == *resource && s.stream == stream)?;
+        let session = sessions.remove(index);
+        if sessions.is_empty() {
+            self.by_user.remove(user);
+        }
+        Some(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slab::Slab;
+
+    #[test]
+    fn the_end_of_an_old_stream_leaves_a_new_session_alone() {
+        let mut keys = Slab::new();
+        let (old, new) = (keys.insert_with(|_| ()), keys.insert_with(|_| ()));
+        let mut sessions = Sessions::default();
+        sessions.add("a", "x", old);
+        assert!(sessions.remove("a", "x", old).is_some());
+        sessions.add("a", "x", new);
+        assert!(sessions.remove("a", "x", old).is_none());
+        assert_eq!(sessions.find("a", "x").map(|s| s.stream), Some(new));
+    }
+}
