@@ -37,12 +37,15 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
     tell_watchers(ctx, from, user, None);
 }
 
-/// RFC 6121 4.5.2.
+/// RFC 6121 4.5.2: all of one's own resources are told, the one that goes included.
 fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
-    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
-    if session.presence.take().is_some() {
-        tell_watchers(ctx, from, user, Some(&Unaddressed::new(element, ns::CLIENT)));
+    if !ctx.tables.sessions.find(user, resource).is_some_and(|session| session.presence.is_some()) {
+        return;
+    }
+    tell_watchers(ctx, from, user, Some(&Unaddressed::new(element, ns::CLIENT)));
+    if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+        session.presence = None;
     }
 }
 

@@ -1,0 +1,266 @@
+//! How a transcript's bytes get to a server and back: in memory, at any grain, or over loopback sockets.
+
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use loquat::{Close, Config, Now, Peer, Reactor, Server, StreamId};
+
+/// Something that carries bytes between named clients and a server.
+pub trait Wire {
+    fn server(&mut self) -> &mut Server;
+    fn send(&mut self, client: &str, bytes: &[u8]);
+    fn end_half(&mut self, client: &str);
+    fn hang_up(&mut self, client: &str);
+    fn set_reading(&mut self, client: &str, reads: bool);
+    fn tick(&mut self, time: Duration);
+    /// What has come for a client since it was asked last. A patient one waits if nothing has.
+    fn receive(&mut self, client: &str, patiently: bool) -> Vec<u8>;
+    fn is_cut_off(&mut self, client: &str) -> bool;
+    /// Whether everything has come that will come.
+    fn settle(&mut self);
+}
+
+/// A server in memory, fed in pieces of `grain` bytes.
+pub struct Memory {
+    server: Server,
+    clients: HashMap<String, MemoryClient>,
+    now: Now,
+    grain: usize,
+}
+
+struct MemoryClient {
+    id: StreamId,
+    received: Vec<u8>,
+    reads: bool,
+    cut_off: bool,
+}
+
+impl Memory {
+    pub fn new(config: Config, grain: usize) -> Self {
+        Self {
+            server: Server::new(config, counting_random()),
+            clients: HashMap::new(),
+            now: Now::default(),
+            grain,
+        }
+    }
+
+    fn id(&mut self, client: &str) -> StreamId {
+        if let Some(client) = self.clients.get(client) {
+            return client.id;
+        }
+        let id = self.server.open(Peer::default(), self.now).expect("there is room for another connection");
+        let new = MemoryClient { id, received: Vec::new(), reads: true, cut_off: false };
+        self.clients.insert(client.into(), new);
+        id
+    }
+
+    /// Takes what the server has for those who read.
+    fn pump(&mut self) {
+        while let Some(id) = self.server.next_dirty() {
+            self.pump_one(id);
+        }
+    }
+
+    fn pump_one(&mut self, id: StreamId) {
+        let Some(client) = self.clients.values_mut().find(|client| client.id == id) else { return };
+        let outgoing = self.server.outgoing(id);
+        let (taken, close) = (if client.reads { outgoing.bytes.len() } else { 0 }, outgoing.close);
+        client.received.extend_from_slice(&outgoing.bytes[..taken]);
+        let drained = taken == outgoing.bytes.len();
+        self.server.sent(id, taken);
+        if close == Close::Now || (close == Close::WhenSent && drained) {
+            client.cut_off = true;
+            self.server.hung_up(id, self.now);
+        }
+    }
+}
+
+/// Numbers, one after the other: as good as random in a test, and the same each time.
+pub fn counting_random() -> loquat::RandomSource {
+    let mut next = 0u8;
+    Box::new(move |bytes| {
+        next = next.wrapping_add(1);
+        bytes.fill(next);
+        Ok(())
+    })
+}
+
+impl Wire for Memory {
+    fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    fn send(&mut self, client: &str, bytes: &[u8]) {
+        let id = self.id(client);
+        for piece in bytes.chunks(self.grain) {
+            self.server.receive(id, piece, self.now);
+            self.pump();
+        }
+    }
+
+    fn end_half(&mut self, client: &str) {
+        let id = self.id(client);
+        self.server.half_closed(id, self.now);
+        self.pump();
+    }
+
+    fn hang_up(&mut self, client: &str) {
+        let id = self.id(client);
+        self.server.hung_up(id, self.now);
+        self.clients.remove(client);
+        self.pump();
+    }
+
+    fn set_reading(&mut self, client: &str, reads: bool) {
+        let id = self.id(client);
+        if let Some(client) = self.clients.get_mut(client) {
+            client.reads = reads;
+        }
+        self.pump_one(id);
+    }
+
+    fn tick(&mut self, time: Duration) {
+        self.now.monotonic += time;
+        self.now.since_1970 += time;
+        self.server.tick(self.now);
+        self.pump();
+    }
+
+    fn receive(&mut self, client: &str, _: bool) -> Vec<u8> {
+        self.id(client);
+        self.clients.get_mut(client).map(|client| std::mem::take(&mut client.received)).unwrap_or_default()
+    }
+
+    fn is_cut_off(&mut self, client: &str) -> bool {
+        self.clients.get(client).map_or(true, |client| client.cut_off)
+    }
+
+    fn settle(&mut self) {
+        self.pump();
+    }
+}
+
+/// A reactor in this very thread, and clients with real sockets.
+pub struct Sockets {
+    reactor: Reactor,
+    address: SocketAddr,
+    clients: HashMap<String, SocketClient>,
+}
+
+struct SocketClient {
+    socket: TcpStream,
+    received: Vec<u8>,
+    cut_off: bool,
+}
+
+/// How long a client waits for an answer before it is missing.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long nothing must happen for everything to have happened.
+const QUIET: Duration = Duration::from_millis(5);
+
+impl Sockets {
+    pub fn new(config: Config) -> Self {
+        let reactor =
+            Reactor::bind(config, &[SocketAddr::from(([127, 0, 0, 1], 0))]).expect("loopback can be had");
+        let address = reactor.local_addresses().next().expect("one listener was asked for");
+        Self { reactor, address, clients: HashMap::new() }
+    }
+
+    fn client(&mut self, name: &str) -> &mut SocketClient {
+        let address = self.address;
+        self.clients.entry(name.into()).or_insert_with(|| {
+            let socket = TcpStream::connect(address).expect("the listener has room");
+            socket.set_nonblocking(true).expect("a socket can be asked not to block");
+            SocketClient { socket, received: Vec::new(), cut_off: false }
+        })
+    }
+
+    fn turn(&mut self) {
+        self.reactor.poll_once(Some(QUIET)).expect("the poll works");
+        for client in self.clients.values_mut() {
+            client.read();
+        }
+    }
+
+    fn turn_until(&mut self, mut done: impl FnMut(&mut Self) -> bool) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if done(self) {
+                return true;
+            }
+            self.turn();
+        }
+        false
+    }
+}
+
+impl SocketClient {
+    fn read(&mut self) {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.socket.read(&mut buffer) {
+                Ok(0) => return self.cut_off = true,
+                Ok(n) => self.received.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(_) => return self.cut_off = true,
+            }
+        }
+    }
+}
+
+impl Wire for Sockets {
+    fn server(&mut self) -> &mut Server {
+        self.reactor.server()
+    }
+
+    fn send(&mut self, client: &str, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.client(client).socket.write(bytes) {
+                Ok(n) => bytes = &bytes[n..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.turn(),
+                // The server has ended the connection in the middle of it, which the next steps expect or not.
+                Err(_) => return,
+            }
+        }
+        self.turn();
+    }
+
+    fn end_half(&mut self, client: &str) {
+        let _ = self.client(client).socket.shutdown(Shutdown::Write);
+        self.turn();
+    }
+
+    fn hang_up(&mut self, client: &str) {
+        self.clients.remove(client);
+        self.turn();
+    }
+
+    fn set_reading(&mut self, _: &str, _: bool) {
+        unreachable!("such a script is not played over sockets");
+    }
+
+    fn tick(&mut self, _: Duration) {
+        unreachable!("such a script is not played over sockets");
+    }
+
+    fn receive(&mut self, client: &str, patiently: bool) -> Vec<u8> {
+        self.turn_until(|wire| {
+            let client = wire.client(client);
+            !patiently || !client.received.is_empty() || client.cut_off
+        });
+        std::mem::take(&mut self.client(client).received)
+    }
+
+    fn is_cut_off(&mut self, client: &str) -> bool {
+        self.turn_until(|wire| wire.client(client).cut_off)
+    }
+
+    fn settle(&mut self) {
+        for _ in 0..3 {
+            self.turn();
+        }
+    }
+}
