@@ -2,6 +2,8 @@
 //!
 //! How a transcript is written stands at the head of `support/script.rs`.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
+
 mod support;
 
 use std::fs;
