@@ -43,3 +43,8 @@ pub use server::{ClaimError, InjectError, Server, StreamId};
 pub use slab::Key;
 pub use stream::Peer;
 pub use tables::AccountError;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,6 @@
 //! XML as XMPP uses it: bytes in, trees out, and back.
 //!
-//! Read first: RFC 6120 section 11 (which XML is allowed), then [`feed`], [`reader`], [`element`], [`writer`].
+//! Read first: RFC 6120 section 11 (which XML is allowed), then `feed`, `reader`, `element`, `writer`.
 //! Left out on purpose: documents. There are only streams and the elements directly below their root.
 
 mod element;

@@ -1,0 +1,51 @@
+//! What the documents say of the program is so: they name what it implements, its flags, its limits.
+
+use std::path::Path;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| format!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_readme_names_all_that_is_implemented() {
+    let readme = read("README.md");
+    for spec in loquat::specs() {
+        assert!(readme.contains(spec), "README.md does not name {spec}");
+    }
+}
+
+#[test]
+fn the_readme_gives_the_limits_as_they_are() {
+    let (readme, limits) = (read("README.md"), loquat::Limits::default());
+    let figures = [
+        limits.connections,
+        limits.stanza_bytes,
+        limits.stanza_bytes_before_login,
+        limits.elements,
+        limits.depth,
+        limits.attributes,
+        limits.namespaces,
+        limits.outbox_bytes,
+    ];
+    for figure in figures {
+        let digits = figure.to_string();
+        let groups: Vec<&str> =
+            digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+        assert!(readme.contains(&groups.join(",")), "README.md does not name the limit {figure}");
+    }
+}
+
+#[test]
+fn the_architecture_names_every_file_of_the_house() {
+    let architecture = read("ARCHITECTURE.md");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for entry in source.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        assert!(
+            name == "lib" || architecture.contains(&format!("`{name}")),
+            "ARCHITECTURE.md does not name {name}"
+        );
+    }
+}
