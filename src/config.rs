@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use crate::jid::{Jid, JidError};
+use crate::peer::Peer;
+use crate::tables::Rate;
 use crate::xml::XmlLimits;
 
 /// What a server is told before it starts.
@@ -14,8 +16,29 @@ pub struct Config {
     aliases: Vec<Jid>,
     /// Whether anybody may make an account (XEP-0077).
     pub registration: bool,
+    /// Whether the login of XEP-0078 is offered. Its digest needs the password itself, which is then kept beside the
+    /// keys that stand for it.
+    pub legacy_auth: bool,
+    /// Where a password may be sent as it is.
+    pub plaintext: Plaintext,
+    /// Rounds of SCRAM's key derivation for new passwords: the cost of a guess to whoever steals the keys, and of an
+    /// account to the server.
+    pub scram_iterations: u32,
+    /// How long a client may be silent before it is asked whether it is still there; `None` to never ask.
+    pub ping_interval: Option<Duration>,
     /// How much of what.
     pub limits: Limits,
+}
+
+/// Where a password may be sent as it is: by SASL PLAIN or in `jabber:iq:auth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plaintext {
+    /// Where it does not leave the machine.
+    Loopback,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 impl Config {
@@ -28,6 +51,10 @@ impl Config {
             domain: host(domain)?,
             aliases: Vec::new(),
             registration: false,
+            legacy_auth: true,
+            plaintext: Plaintext::Loopback,
+            scram_iterations: 4_096,
+            ping_interval: Some(Duration::from_secs(120)),
             limits: Limits::default(),
         })
     }
@@ -49,6 +76,15 @@ impl Config {
     /// The localpart of an address at the one domain: which account it is, if there is such an account.
     pub(crate) fn account<'j>(&self, address: &'j Jid) -> Option<&'j str> {
         address.local().filter(|_| address.domain() == self.domain())
+    }
+
+    /// Whether `peer` may send a password as it is.
+    pub(crate) fn takes_plaintext_from(&self, peer: &Peer) -> bool {
+        match self.plaintext {
+            Plaintext::Loopback => peer.is_local(),
+            Plaintext::Always => true,
+            Plaintext::Never => false,
+        }
     }
 
     /// Whether `domain` is a name of this host.
@@ -92,8 +128,18 @@ pub struct Limits {
     pub login_time: Duration,
     /// Time for a peer to take its last bytes once its stream has ended.
     pub closing_time: Duration,
+    /// Time for a client to answer our ping.
+    pub ping_time: Duration,
+    /// Time for a lost stream to be resumed (XEP-0198).
+    pub resumption_time: Duration,
     /// Failed logins on one stream.
     pub login_attempts: u32,
+    /// Failed logins from one address (of IPv6, one network of 64 bits).
+    pub guesses_by_address: Rate,
+    /// Failed logins of one account, from wherever.
+    pub guesses_of_account: Rate,
+    /// Accounts made from one address; loopback is not limited.
+    pub registrations_by_address: Rate,
     /// Stanzas that wait for the host program to take them.
     pub events: usize,
 }
@@ -111,7 +157,12 @@ impl Default for Limits {
             outbox_bytes: 1_048_576,
             login_time: Duration::from_secs(60),
             closing_time: Duration::from_secs(5),
+            ping_time: Duration::from_secs(60),
+            resumption_time: Duration::from_secs(300),
             login_attempts: 5,
+            guesses_by_address: Rate { burst: 30, interval: Duration::from_secs(5) },
+            guesses_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
+            registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
             events: 1_024,
         }
     }

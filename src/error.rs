@@ -15,6 +15,7 @@ pub(crate) enum Condition {
     BadRequest,
     Conflict,
     FeatureNotImplemented,
+    InternalServerError,
     JidMalformed,
     NotAcceptable,
     NotAllowed,
@@ -31,6 +32,7 @@ impl Condition {
             Self::BadRequest => ("bad-request", "modify", "400"),
             Self::Conflict => ("conflict", "cancel", "409"),
             Self::FeatureNotImplemented => ("feature-not-implemented", "cancel", "501"),
+            Self::InternalServerError => ("internal-server-error", "wait", "500"),
             Self::JidMalformed => ("jid-malformed", "modify", "400"),
             Self::NotAcceptable => ("not-acceptable", "modify", "406"),
             Self::NotAllowed => ("not-allowed", "cancel", "405"),
@@ -89,6 +91,11 @@ pub(crate) enum StreamError {
     NotWellFormed,
     PolicyViolation(&'static str),
     ResourceConstraint(&'static str),
+    /// XEP-0198: the client acknowledges more than it was sent.
+    HandledCountTooHigh {
+        h: u32,
+        sent: u32,
+    },
     RestrictedXml,
     UnsupportedEncoding,
     UnsupportedStanzaType,
@@ -110,6 +117,7 @@ impl StreamError {
             Self::NotWellFormed => "not-well-formed",
             Self::PolicyViolation(_) => "policy-violation",
             Self::ResourceConstraint(_) => "resource-constraint",
+            Self::HandledCountTooHigh { .. } => "undefined-condition",
             Self::RestrictedXml => "restricted-xml",
             Self::UnsupportedEncoding => "unsupported-encoding",
             Self::UnsupportedStanzaType => "unsupported-stanza-type",
@@ -127,9 +135,14 @@ impl StreamError {
     /// The `<stream:error/>` element.
     pub(crate) fn to_element(self) -> Element {
         let error = Element::new("error", ns::STREAM).with(Element::new(self.name(), ns::STREAM_ERRORS));
-        match self.text() {
-            Some(text) => error.with(Element::new("text", ns::STREAM_ERRORS).with_text(text)),
-            None => error,
+        match (self, self.text()) {
+            (Self::HandledCountTooHigh { h, sent }, _) => error.with(
+                Element::new("handled-count-too-high", ns::STREAM_MANAGEMENT)
+                    .with_attr("h", h.to_string())
+                    .with_attr("send-count", sent.to_string()),
+            ),
+            (_, Some(text)) => error.with(Element::new("text", ns::STREAM_ERRORS).with_text(text)),
+            (_, None) => error,
         }
     }
 }

@@ -20,9 +20,11 @@ mod jid;
 mod net;
 mod ns;
 mod outbox;
+mod peer;
 mod presence;
 mod random;
 mod router;
+mod scram;
 mod server;
 mod slab;
 mod stanza;
@@ -31,18 +33,18 @@ mod tables;
 pub mod xml;
 
 pub use codec::legacy_digest;
-pub use config::{Config, Limits};
+pub use config::{Config, Limits, Plaintext};
 pub use ctx::Now;
 pub use events::Event;
 pub use features::specs;
 pub use jid::{Jid, JidError};
 pub use net::Reactor;
 pub use outbox::{Close, Outgoing};
+pub use peer::Peer;
 pub use random::RandomSource;
 pub use server::{ClaimError, InjectError, Server, StreamId};
 pub use slab::Key;
-pub use stream::Peer;
-pub use tables::AccountError;
+pub use tables::{AccountError, Rate};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -14,3 +14,9 @@ pub(crate) const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub(crate) const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// `xmlns` itself (Namespaces in XML 1.0).
 pub(crate) const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+/// Pings (XEP-0199), which the server sends as well as answers.
+pub(crate) const PING: &str = "urn:xmpp:ping";
+/// Who is typing (XEP-0085), which an inactive client need not know.
+pub(crate) const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Stream management (XEP-0198).
+pub(crate) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";

@@ -3,9 +3,13 @@
 //! A handler appends to any stream's outbox at once; ending a stream only marks it as doomed, and the server buries
 //! the doomed between two stanzas. An outbox has a limit: a peer that does not read what it is sent is cut off. Drained
 //! outboxes give their memory to the next one that needs some.
+//!
+//! Two protocols change how an outbox keeps what it sends, so they live here: with stream management (XEP-0198) sent
+//! stanzas stay at its front until they are acknowledged, even while no connection is there; while a client is
+//! inactive (XEP-0352) what can wait does.
 //! Left out on purpose: sockets; whoever has them takes [`Outboxes::outgoing`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::error::StreamError;
 use crate::ns;
@@ -35,27 +39,54 @@ pub enum Close {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// No connection has this slot.
-    Vacant,
     /// Takes what is sent.
     Open,
-    /// Has its last bytes; takes no more.
+    /// Takes what is sent, and keeps it for a connection that may come back.
+    Detached,
+    /// Will end with this error, or with none, before the next stanza is read.
+    Doomed(Option<StreamError>),
+    /// The same, and takes no more.
+    Full(StreamError),
+    /// Has its last bytes.
     Ending,
     /// Has nothing any more.
     Abandoned,
 }
 
 struct Outbox {
-    key: Option<Key>,
+    key: Key,
     state: State,
     bytes: Vec<u8>,
     sent: usize,
     dirty: bool,
+    ledger: Option<Box<Ledger>>,
+    held: Option<Box<Held>>,
 }
 
-impl Outbox {
-    const VACANT: Self = Self { key: None, state: State::Vacant, bytes: Vec::new(), sent: 0, dirty: false };
+/// What was sent and is not yet acknowledged (XEP-0198). Its entries cover the outbox's bytes from the front.
+#[derive(Default)]
+struct Ledger {
+    entries: VecDeque<Entry>,
+    /// How many of our stanzas the client has acknowledged.
+    acknowledged: u32,
+    /// How many of the client's stanzas we have acted upon.
+    received: u32,
+    /// An answer to our `<r/>` is still to come.
+    requested: bool,
 }
+
+#[derive(Clone, Copy)]
+struct Entry {
+    bytes: usize,
+    /// Whether it is a stanza; other elements are neither counted nor kept.
+    is_stanza: bool,
+}
+
+/// What an inactive client does not get yet (XEP-0352): of each sender the last presence and the last chat state.
+type Held = BTreeMap<(&'static str, String), Vec<u8>>;
+
+/// Senders whose news are held back; with one more, all go out.
+const MAX_HELD: usize = 1_024;
 
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
@@ -63,7 +94,7 @@ const SPARE_BYTES: usize = 65_536;
 
 /// The outboxes of all streams, in the slots of their keys.
 pub(crate) struct Outboxes {
-    slots: Vec<Outbox>,
+    slots: Vec<Option<Outbox>>,
     dirty: VecDeque<Key>,
     doomed: VecDeque<Key>,
     spares: Vec<Vec<u8>>,
@@ -78,68 +109,122 @@ impl Outboxes {
     /// Gives a new stream its outbox.
     pub(crate) fn open(&mut self, key: Key) {
         while self.slots.len() <= key.slot() {
-            self.slots.push(Outbox::VACANT);
+            self.slots.push(None);
         }
-        if let Some(outbox) = self.slots.get_mut(key.slot()) {
-            *outbox = Outbox { key: Some(key), state: State::Open, ..Outbox::VACANT };
+        if let Some(slot) = self.slots.get_mut(key.slot()) {
+            *slot = Some(Outbox::new(key));
         }
     }
 
-    /// Forgets a stream whose connection is gone.
+    /// Forgets a stream that is no more.
     pub(crate) fn forget(&mut self, key: Key) {
-        if let Some(outbox) = self.get(key) {
-            *outbox = Outbox::VACANT;
+        if self.get(key).is_some() {
+            if let Some(slot) = self.slots.get_mut(key.slot()) {
+                *slot = None;
+            }
         }
     }
 
     /// Sends a stanza or another child of the stream. `false` if the stream takes no more.
     pub(crate) fn send(&mut self, key: Key, element: &Element) -> bool {
-        self.write(key, |out| writer::write_in_stream(element, ns::CLIENT, out))
+        let write = |out: &mut Vec<u8>| writer::write_in_stream(element, ns::CLIENT, out);
+        let hold =
+            || can_wait(element).map(|kind| (kind, element.attr("from").unwrap_or_default().to_owned()));
+        self.write(key, element.ns() == ns::CLIENT, hold, write)
     }
 
-    /// Sends a stanza that was written for many.
-    pub(crate) fn send_copy(&mut self, key: Key, stanza: &Unaddressed, to: &str) -> bool {
-        self.write(key, |out| stanza.write_to(to, out))
+    /// Sends a presence that was written for many. `from` is asked only if the client is inactive.
+    pub(crate) fn send_copy(
+        &mut self,
+        key: Key,
+        presence: &Unaddressed,
+        from: impl FnOnce() -> String,
+        to: &str,
+    ) {
+        self.write(key, true, || Some(("presence", from())), |out| presence.write_to(to, out));
+    }
+
+    /// Sends a stream's header.
+    pub(crate) fn send_header(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
+        self.write(key, false, || None, write);
     }
 
     /// Appends what `write` writes, whole or not at all. `false` if the stream takes no more.
-    pub(crate) fn write(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+    fn write(
+        &mut self,
+        key: Key,
+        is_stanza: bool,
+        hold: impl FnOnce() -> Option<(&'static str, String)>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
         let limit = self.limit;
-        let Some(outbox) =
-            self.slots.get_mut(key.slot()).filter(|o| o.key == Some(key) && o.state == State::Open)
-        else {
+        let Some(outbox) = find(&mut self.slots, key) else { return false };
+        if !outbox.takes_more() {
             return false;
-        };
+        }
         if outbox.bytes.capacity() == 0 {
             outbox.bytes = self.spares.pop().unwrap_or_default();
         }
+        if let Some(held) = &mut outbox.held {
+            match hold().filter(|_| held.len() < MAX_HELD) {
+                Some(news) => {
+                    let kept = held.entry(news).or_default();
+                    kept.clear();
+                    write(kept);
+                    return true;
+                }
+                None => outbox.release(),
+            }
+        }
         let before = outbox.bytes.len();
         write(&mut outbox.bytes);
-        let fits = outbox.bytes.len() - outbox.sent <= limit;
-        if !fits {
+        let fits = outbox.waiting() <= limit;
+        if fits {
+            outbox.enter(before, is_stanza);
+        } else {
             outbox.bytes.truncate(before);
-            log::warn!("{key} does not read what it is sent: {} bytes wait", before - outbox.sent);
-            self.end(key, Some(StreamError::ResourceConstraint("too much waits for you to read it")));
+            log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
+            outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
+            self.doomed.push_back(key);
         }
         self.mark_dirty(key);
         fits
     }
 
-    /// Ends a stream, orderly or with an error (RFC 6120 4.4 and 4.9.1.1). It is doomed from now on.
+    /// Ends a stream, orderly or with an error, before the next stanza is read; until then it still takes answers.
+    /// The first to end it has the say.
     pub(crate) fn end(&mut self, key: Key, error: Option<StreamError>) {
-        let Some(outbox) = self.get(key).filter(|outbox| outbox.state == State::Open) else { return };
-        if let Some(error) = error {
-            writer::write_in_stream(&error.to_element(), ns::CLIENT, &mut outbox.bytes);
-        }
-        outbox.bytes.extend_from_slice(b"</stream:stream>");
-        outbox.state = State::Ending;
+        let Some(outbox) = self.get_mut(key).filter(|o| matches!(o.state, State::Open | State::Detached))
+        else {
+            return;
+        };
+        outbox.state = State::Doomed(error);
         self.doomed.push_back(key);
-        self.mark_dirty(key);
+    }
+
+    /// The next stream that was ended and not yet buried. It has its last bytes now (RFC 6120 4.4 and 4.9.1.1).
+    pub(crate) fn next_doomed(&mut self) -> Option<Key> {
+        while let Some(key) = self.doomed.pop_front() {
+            let Some(outbox) = self.get_mut(key) else { continue };
+            let error = match outbox.state {
+                State::Doomed(error) => error,
+                State::Full(error) => Some(error),
+                State::Open | State::Detached | State::Ending | State::Abandoned => continue,
+            };
+            if let Some(error) = error {
+                writer::write_in_stream(&error.to_element(), ns::CLIENT, &mut outbox.bytes);
+            }
+            outbox.bytes.extend_from_slice(b"</stream:stream>");
+            outbox.state = State::Ending;
+            self.mark_dirty(key);
+            return Some(key);
+        }
+        None
     }
 
     /// Gives up what still waits: the connection is to end now.
     pub(crate) fn abandon(&mut self, key: Key) {
-        if let Some(outbox) = self.get(key) {
+        if let Some(outbox) = self.get_mut(key) {
             outbox.bytes = Vec::new();
             outbox.sent = 0;
             outbox.state = State::Abandoned;
@@ -147,16 +232,12 @@ impl Outboxes {
         }
     }
 
-    /// The next stream that was ended and not yet buried.
-    pub(crate) fn next_doomed(&mut self) -> Option<Key> {
-        self.doomed.pop_front()
-    }
-
     /// The next stream that has news for the owner of its connection.
     pub(crate) fn next_dirty(&mut self) -> Option<Key> {
         while let Some(key) = self.dirty.pop_front() {
-            if let Some(outbox) = self.get(key) {
+            if let Some(outbox) = self.get_mut(key) {
                 outbox.dirty = false;
+                outbox.request_acknowledgement();
                 return Some(key);
             }
         }
@@ -167,49 +248,263 @@ impl Outboxes {
         !self.dirty.is_empty()
     }
 
-    /// What a stream's connection is to send. A stream that is no more is to be closed.
+    /// What a stream's connection is to send. The connection of a stream that is no more is to be ended.
     pub(crate) fn outgoing(&self, key: Key) -> Outgoing<'_> {
-        match self.slots.get(key.slot()).filter(|outbox| outbox.key == Some(key)) {
-            Some(outbox) => Outgoing {
-                bytes: outbox.bytes.get(outbox.sent..).unwrap_or_default(),
-                close: match outbox.state {
-                    State::Open => Close::No,
-                    State::Ending => Close::WhenSent,
-                    State::Abandoned | State::Vacant => Close::Now,
-                },
-            },
-            None => Outgoing { bytes: &[], close: Close::Now },
-        }
+        const OVER: Outgoing<'_> = Outgoing { bytes: &[], close: Close::Now };
+        let Some(outbox) = self.get(key) else { return OVER };
+        let close = match outbox.state {
+            State::Open | State::Doomed(_) | State::Full(_) => Close::No,
+            State::Ending => Close::WhenSent,
+            State::Detached | State::Abandoned => return OVER,
+        };
+        Outgoing { bytes: outbox.bytes.get(outbox.sent..).unwrap_or_default(), close }
     }
 
     /// So many bytes of [`Outboxes::outgoing`] were sent.
     pub(crate) fn sent(&mut self, key: Key, n: usize) {
-        let Some(outbox) = self.get(key) else { return };
+        let Some(outbox) = find(&mut self.slots, key) else { return };
         outbox.sent = outbox.bytes.len().min(outbox.sent + n);
-        if outbox.sent < outbox.bytes.len() {
-            // What was sent goes once it is the larger part, so each byte moves at most once.
-            if outbox.sent > outbox.bytes.len() / 2 {
-                outbox.bytes.drain(..outbox.sent);
-                outbox.sent = 0;
-            }
+        outbox.forget_sent();
+        if !outbox.bytes.is_empty() {
             return;
         }
-        outbox.sent = 0;
-        let mut spare = std::mem::take(&mut outbox.bytes);
-        spare.clear();
+        let spare = std::mem::take(&mut outbox.bytes);
         if self.spares.len() < SPARE_BUFFERS && spare.capacity() <= SPARE_BYTES {
             self.spares.push(spare);
         }
     }
 
-    fn get(&mut self, key: Key) -> Option<&mut Outbox> {
-        self.slots.get_mut(key.slot()).filter(|outbox| outbox.key == Some(key))
+    fn get(&self, key: Key) -> Option<&Outbox> {
+        self.slots.get(key.slot())?.as_ref().filter(|outbox| outbox.key == key)
+    }
+
+    fn get_mut(&mut self, key: Key) -> Option<&mut Outbox> {
+        find(&mut self.slots, key)
     }
 
     fn mark_dirty(&mut self, key: Key) {
-        let Some(outbox) = self.get(key).filter(|outbox| !outbox.dirty) else { return };
+        let Some(outbox) =
+            self.get_mut(key).filter(|outbox| !outbox.dirty && outbox.state != State::Detached)
+        else {
+            return;
+        };
         outbox.dirty = true;
         self.dirty.push_back(key);
+    }
+}
+
+/// XEP-0198: stream management.
+impl Outboxes {
+    /// From now on stanzas are counted, and kept until they are acknowledged. `false` if they are already.
+    pub(crate) fn manage(&mut self, key: Key) -> bool {
+        let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.ledger.is_none()) else { return false };
+        let waiting = Entry { bytes: outbox.bytes.len(), is_stanza: false };
+        outbox.ledger = Some(Box::new(Ledger { entries: VecDeque::from([waiting]), ..Ledger::default() }));
+        true
+    }
+
+    /// The client has sent a stanza that was acted upon.
+    pub(crate) fn note_received(&mut self, key: Key) {
+        if let Some(ledger) = self.get_mut(key).and_then(|outbox| outbox.ledger.as_mut()) {
+            ledger.received = ledger.received.wrapping_add(1);
+        }
+    }
+
+    /// How many stanzas of the client's have been acted upon; `None` if nobody counts.
+    pub(crate) fn received(&self, key: Key) -> Option<u32> {
+        Some(self.get(key)?.ledger.as_ref()?.received)
+    }
+
+    /// The client has acted upon `h` of our stanzas in all. `Err` with how many there were, if it says more than that.
+    pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<(), u32> {
+        let Some(outbox) = self.get_mut(key) else { return Ok(()) };
+        let result = outbox.acknowledge(h);
+        outbox.forget_sent();
+        if outbox.ledger.as_ref().is_some_and(|ledger| !ledger.requested && ledger.has_stanzas()) {
+            self.mark_dirty(key);
+        }
+        result
+    }
+
+    /// The connection is gone or is to end, but the stream waits for another one.
+    pub(crate) fn detach(&mut self, key: Key) {
+        self.mark_dirty(key);
+        if let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.state == State::Open) {
+            outbox.state = State::Detached;
+            outbox.release();
+            outbox.held = None;
+        }
+    }
+
+    /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has.
+    pub(crate) fn resume(&mut self, old: Key, new: Key) {
+        let Some((stanzas, ledger)) = self.get_mut(old).and_then(|outbox| {
+            outbox.release();
+            let stanzas = outbox.take_unacknowledged();
+            Some((stanzas, outbox.ledger.take()?))
+        }) else {
+            return;
+        };
+        self.manage(new);
+        if let Some(fresh) = self.get_mut(new).and_then(|outbox| outbox.ledger.as_mut()) {
+            fresh.acknowledged = ledger.acknowledged;
+            fresh.received = ledger.received;
+        }
+        for stanza in stanzas {
+            self.write(new, true, || None, |out| out.extend_from_slice(&stanza));
+        }
+    }
+
+    /// What a stream that has ended has sent and nobody has acknowledged.
+    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Vec<u8>> {
+        let managed = self.get_mut(key).filter(|outbox| outbox.ledger.is_some());
+        managed.map(Outbox::take_unacknowledged).unwrap_or_default()
+    }
+}
+
+/// XEP-0352: client state.
+impl Outboxes {
+    /// Holds back what can wait from now on, or sends all of it.
+    pub(crate) fn set_active(&mut self, key: Key, active: bool) {
+        let Some(outbox) = self.get_mut(key) else { return };
+        if active {
+            outbox.release();
+            outbox.held = None;
+            self.mark_dirty(key);
+        } else if outbox.held.is_none() {
+            outbox.held = Some(Box::default());
+        }
+    }
+}
+
+fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
+    slots.get_mut(key.slot())?.as_mut().filter(|outbox| outbox.key == key)
+}
+
+/// What an inactive client need not know at once: that somebody came or went or is typing. Of each kind and sender only
+/// the last counts.
+fn can_wait(element: &Element) -> Option<&'static str> {
+    let is_news = |child: &Element| child.ns() == ns::CHAT_STATES || child.is("thread", ns::CLIENT);
+    match (element.name(), element.attr("type")) {
+        ("presence", None | Some("unavailable")) => Some("presence"),
+        ("message", None | Some("chat" | "normal")) if element.children().all(is_news) => Some("chat state"),
+        _ => None,
+    }
+}
+
+impl Outbox {
+    fn new(key: Key) -> Self {
+        Self { key, state: State::Open, bytes: Vec::new(), sent: 0, dirty: false, ledger: None, held: None }
+    }
+
+    fn takes_more(&self) -> bool {
+        matches!(self.state, State::Open | State::Detached | State::Doomed(_))
+    }
+
+    /// Bytes that somebody else has to do something about: send them, or acknowledge them.
+    fn waiting(&self) -> usize {
+        match self.ledger {
+            Some(_) => self.bytes.len(),
+            None => self.bytes.len() - self.sent,
+        }
+    }
+
+    /// Notes what was written behind `before`.
+    fn enter(&mut self, before: usize, is_stanza: bool) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, is_stanza });
+        }
+    }
+
+    /// Lets go of what was held back.
+    fn release(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        for bytes in std::mem::take(&mut **held).into_values() {
+            let before = self.bytes.len();
+            self.bytes.extend_from_slice(&bytes);
+            self.enter(before, true);
+        }
+    }
+
+    /// Asks for an acknowledgement where one is missing, once at a time.
+    fn request_acknowledgement(&mut self) {
+        let Some(ledger) = &mut self.ledger else { return };
+        if self.state != State::Open || ledger.requested || !ledger.has_stanzas() {
+            return;
+        }
+        ledger.requested = true;
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
+        self.enter(before, false);
+    }
+
+    fn acknowledge(&mut self, h: u32) -> Result<(), u32> {
+        let Some(ledger) = &mut self.ledger else { return Ok(()) };
+        ledger.requested = false;
+        let news = h.wrapping_sub(ledger.acknowledged);
+        let stanzas = ledger.entries.iter().filter(|entry| entry.is_stanza).count();
+        if usize::try_from(news).map_or(true, |news| news > stanzas) {
+            return Err(ledger.acknowledged.wrapping_add(u32::try_from(stanzas).unwrap_or(u32::MAX)));
+        }
+        ledger.acknowledged = h;
+        let (mut left, mut done) = (news, 0);
+        while left > 0 {
+            let Some(entry) = ledger.entries.pop_front() else { break };
+            done += entry.bytes;
+            left -= u32::from(entry.is_stanza);
+        }
+        self.forget_front(done);
+        Ok(())
+    }
+
+    /// What was sent goes: at once, or, with stream management, up to the first stanza that is not acknowledged.
+    fn forget_sent(&mut self) {
+        let mut done = 0;
+        match &mut self.ledger {
+            None => done = self.sent,
+            Some(ledger) => {
+                while let Some(entry) =
+                    ledger.entries.front().filter(|e| !e.is_stanza && done + e.bytes <= self.sent)
+                {
+                    done += entry.bytes;
+                    ledger.entries.pop_front();
+                }
+            }
+        }
+        // Moving what is left is worth it once that is the smaller part; so each byte moves at most once.
+        if self.ledger.is_some() || done == self.bytes.len() || done > self.bytes.len() / 2 {
+            self.forget_front(done);
+        }
+    }
+
+    fn forget_front(&mut self, bytes: usize) {
+        self.bytes.drain(..bytes.min(self.bytes.len()));
+        self.sent = self.sent.saturating_sub(bytes);
+    }
+
+    /// The stanzas that are not acknowledged, whether they were sent or not.
+    fn take_unacknowledged(&mut self) -> Vec<Vec<u8>> {
+        let Some(ledger) = &mut self.ledger else { return Vec::new() };
+        let bytes = std::mem::take(&mut self.bytes);
+        self.sent = 0;
+        let mut rest = bytes.as_slice();
+        let mut stanzas = Vec::new();
+        for entry in ledger.entries.drain(..) {
+            let (stanza, behind) = rest.split_at(entry.bytes.min(rest.len()));
+            rest = behind;
+            if entry.is_stanza {
+                stanzas.push(stanza.to_vec());
+            }
+        }
+        // What stands behind the last entry is not the client's to acknowledge: an error and the end of the stream.
+        self.bytes = rest.to_vec();
+        stanzas
+    }
+}
+
+impl Ledger {
+    fn has_stanzas(&self) -> bool {
+        self.entries.iter().any(|entry| entry.is_stanza)
     }
 }
 
@@ -229,10 +524,21 @@ mod tests {
         String::from_utf8(outboxes.outgoing(key).bytes.to_vec()).unwrap()
     }
 
+    fn put(outboxes: &mut Outboxes, key: Key, text: &str) -> bool {
+        outboxes.write(key, true, || None, |out| out.extend_from_slice(text.as_bytes()))
+    }
+
+    fn send_all(outboxes: &mut Outboxes, key: Key) -> String {
+        while outboxes.next_dirty().is_some() {}
+        let text = text(outboxes, key);
+        outboxes.sent(key, text.len());
+        text
+    }
+
     #[test]
     fn what_is_written_waits_until_it_is_sent() {
         let (mut outboxes, key) = one(100);
-        assert!(outboxes.write(key, |out| out.extend_from_slice(b"abcdef")));
+        assert!(put(&mut outboxes, key, "abcdef"));
         assert_eq!((outboxes.next_dirty(), outboxes.next_dirty()), (Some(key), None));
         outboxes.sent(key, 2);
         assert_eq!(text(&outboxes, key), "cdef");
@@ -245,21 +551,94 @@ mod tests {
     #[test]
     fn an_outbox_ends_over_its_limit_and_not_at_it() {
         let (mut outboxes, key) = one(3);
-        assert!(outboxes.write(key, |out| out.extend_from_slice(b"abc")));
-        assert!(!outboxes.write(key, |out| out.push(b'd')), "over the limit");
+        assert!(put(&mut outboxes, key, "abc"));
+        assert!(!put(&mut outboxes, key, "d"), "over the limit");
+        assert!(!put(&mut outboxes, key, ""), "takes no more");
+        assert_eq!((outboxes.next_doomed(), outboxes.next_doomed()), (Some(key), None));
         assert!(text(&outboxes, key).starts_with("abc<stream:error><resource-constraint "));
-        assert_eq!((outboxes.next_doomed(), outboxes.outgoing(key).close), (Some(key), Close::WhenSent));
-        assert!(!outboxes.write(key, |out| out.clear()), "takes no more");
+        assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
     }
 
     #[test]
-    fn a_stream_ends_once() {
+    fn a_stream_ends_once_and_takes_answers_until_then() {
         let (mut outboxes, key) = one(100);
         outboxes.end(key, None);
         outboxes.end(key, Some(StreamError::Conflict));
-        assert_eq!(text(&outboxes, key), "</stream:stream>");
+        assert!(put(&mut outboxes, key, "answer"));
         assert_eq!((outboxes.next_doomed(), outboxes.next_doomed()), (Some(key), None));
+        assert_eq!(text(&outboxes, key), "answer</stream:stream>");
         outboxes.abandon(key);
         assert_eq!(outboxes.outgoing(key), Outgoing { bytes: &[], close: Close::Now });
+    }
+
+    const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
+    #[test]
+    fn stanzas_are_kept_until_they_are_acknowledged() {
+        let (mut outboxes, key) = one(100);
+        put(&mut outboxes, key, "before");
+        assert!(outboxes.manage(key) && !outboxes.manage(key));
+        put(&mut outboxes, key, "one");
+        put(&mut outboxes, key, "two");
+        assert_eq!(send_all(&mut outboxes, key), format!("beforeonetwo{R}"));
+        put(&mut outboxes, key, "three");
+        assert_eq!(send_all(&mut outboxes, key), "three", "one request at a time");
+        assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
+        assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+        assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
+        assert_eq!(outboxes.take_unacknowledged(key), [b"two".to_vec(), b"three".to_vec()]);
+    }
+
+    #[test]
+    fn counters_wrap() {
+        let (mut outboxes, key) = one(100);
+        outboxes.manage(key);
+        if let Some(ledger) = outboxes.get_mut(key).and_then(|outbox| outbox.ledger.as_mut()) {
+            (ledger.acknowledged, ledger.received) = (u32::MAX, u32::MAX);
+        }
+        put(&mut outboxes, key, "one");
+        put(&mut outboxes, key, "two");
+        outboxes.note_received(key);
+        assert_eq!((outboxes.acknowledge(key, 1), outboxes.received(key)), (Ok(()), Some(0)));
+        assert_eq!(outboxes.take_unacknowledged(key).len(), 0);
+    }
+
+    #[test]
+    fn another_stream_goes_on_where_one_was_lost() {
+        let mut slab = Slab::new();
+        let (old, new) = (slab.insert_with(|_| ()), slab.insert_with(|_| ()));
+        let mut outboxes = Outboxes::new(100);
+        outboxes.open(old);
+        outboxes.open(new);
+        outboxes.manage(old);
+        put(&mut outboxes, old, "one");
+        send_all(&mut outboxes, old);
+        put(&mut outboxes, old, "two");
+        outboxes.detach(old);
+        assert!(put(&mut outboxes, old, "three"), "a lost connection is no reason to refuse");
+        assert_eq!(outboxes.acknowledge(old, 1), Ok(()));
+        outboxes.resume(old, new);
+        assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
+        assert_eq!(outboxes.acknowledge(new, 3), Ok(()));
+    }
+
+    #[test]
+    fn an_inactive_client_gets_the_last_of_each_kind_later() {
+        let (mut outboxes, key) = one(1000);
+        let presence = |from: &'static str, show: &'static str| {
+            Element::new("presence", ns::CLIENT).with_attr("from", from).with_text(show)
+        };
+        outboxes.set_active(key, false);
+        for element in [presence("a", "1"), presence("b", "2"), presence("a", "3")] {
+            assert!(outboxes.send(key, &element));
+        }
+        assert_eq!(text(&outboxes, key), "");
+        outboxes.send(key, &Element::new("message", ns::CLIENT).with(Element::new("body", ns::CLIENT)));
+        let released =
+            "<presence from='a'>3</presence><presence from='b'>2</presence><message><body/></message>";
+        assert_eq!(text(&outboxes, key), released, "what cannot wait takes the rest along");
+        outboxes.send(key, &presence("a", "4"));
+        outboxes.set_active(key, true);
+        assert!(text(&outboxes, key).ends_with("<presence from='a'>4</presence>"));
     }
 }

@@ -49,17 +49,18 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     }
 }
 
-/// RFC 6121 4.5.3: the stream is gone, so the server says it. Disconnects the session, if it is still on that stream.
-pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) {
-    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
-    let Some(session) = ctx.tables.sessions.remove(user, resource, stream) else { return };
-    if session.presence.is_some() {
-        let element = Element::new("presence", ns::CLIENT)
-            .with_attr("from", from.as_str().to_owned())
-            .with_attr("type", "unavailable");
-        tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
-    }
+/// RFC 6121 4.5.3: the stream is gone, so the server says it. Disconnects the session, if it is still on that stream, and
+/// tells what priority it had if it was available.
+pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
+    let (user, resource) = (from.local()?, from.resource()?);
+    let session = ctx.tables.sessions.remove(user, resource, stream)?;
     ctx.events.session(|| Event::Gone(from.clone()));
+    session.presence.as_ref()?;
+    let element = Element::new("presence", ns::CLIENT)
+        .with_attr("from", from.as_str().to_owned())
+        .with_attr("type", "unavailable");
+    tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
+    Some(session.priority)
 }
 
 /// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's
@@ -69,12 +70,12 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Un
     let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
     let Some(presence) = presence.or_else(kept) else { return };
     for session in sessions.available(user) {
-        ctx.outboxes.send_copy(session.stream, presence, from.bare_str());
+        ctx.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
     }
     for (contact, item) in ctx.tables.rosters.of(user) {
         let (true, Some(name)) = (item.subscription.is_from(), ctx.config.account(contact)) else { continue };
         for session in sessions.available(name) {
-            ctx.outboxes.send_copy(session.stream, presence, contact.as_str());
+            ctx.outboxes.send_copy(session.stream, presence, || from.to_string(), contact.as_str());
         }
     }
 }
@@ -83,13 +84,15 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Un
 fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, resource: &str) {
     let (config, sessions, rosters) = (ctx.config, &ctx.tables.sessions, &ctx.tables.rosters);
     let Some(stream) = sessions.find(user, resource).map(|session| session.stream) else { return };
-    let others = sessions.available(user).filter(|session| *session.resource != *resource);
     let visible = rosters.of(user).filter(|(_, item)| item.subscription.is_to());
     let contacts = visible
         .filter_map(|(contact, _)| config.account(contact))
-        .filter(|name| rosters.item(name, to.bare_str()).is_some_and(|item| item.subscription.is_from()))
-        .flat_map(|name| sessions.available(name));
-    for presence in others.chain(contacts).filter_map(|session| session.presence.as_ref()) {
-        ctx.outboxes.send_copy(stream, presence, to.as_str());
+        .filter(|name| rosters.item(name, to.bare_str()).is_some_and(|item| item.subscription.is_from()));
+    for name in std::iter::once(user).chain(contacts) {
+        for session in sessions.available(name).filter(|session| session.stream != stream) {
+            let Some(presence) = &session.presence else { continue };
+            let from = || format!("{name}@{}/{}", config.domain(), session.resource);
+            ctx.outboxes.send_copy(stream, presence, from, to.as_str());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Unpredictable names: stream ids, resources.
+//! Unpredictable bytes and names: salts, stream ids, resources.
 //!
 //! Read first: RFC 6120 4.7.3 (a stream's id must be unpredictable). The bytes come from whoever makes the server, so
 //! that tests can repeat them and a host can bring its own source.
@@ -23,10 +23,18 @@ impl Random {
         Self { source }
     }
 
+    /// So many bytes.
+    pub(crate) fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        (self.source)(&mut bytes).map_err(|error| {
+            log::error!("no random bytes: {error}");
+            error
+        })?;
+        Ok(bytes)
+    }
+
     /// A name that nobody can guess and nobody else has.
     pub(crate) fn token(&mut self) -> io::Result<String> {
-        let mut bytes = [0; TOKEN_BYTES];
-        (self.source)(&mut bytes)?;
-        Ok(hex(&bytes))
+        Ok(hex(&self.bytes::<TOKEN_BYTES>()?))
     }
 }

@@ -26,6 +26,19 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
     }
 }
 
+/// XEP-0198 section 8: a stanza that a lost stream of this priority did not acknowledge goes where it would have gone
+/// without that stream. What an account got on several streams at once, it has.
+pub(crate) fn give_back(ctx: &mut Ctx<'_>, stanza: &Stanza, priority: Option<i8>) {
+    let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
+    let (Some(from), Some(to)) = (from, &stanza.to) else { return };
+    let user = to.local().unwrap_or_default();
+    let is_there_too =
+        to.is_bare() && ctx.tables.sessions.available(user).any(|s| Some(s.priority) >= priority);
+    if !is_there_too && !matches!(stanza.kind, Kind::Presence(_)) {
+        route(ctx, &from, to, stanza);
+    }
+}
+
 /// Answers a stanza with an error, where that is allowed.
 pub(crate) fn refuse(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza, error: &StanzaError) {
     if let Some(answer) = stanza.refused(error) {

@@ -9,6 +9,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -18,15 +19,19 @@ use crate::features;
 use crate::jid::{Jid, JidError};
 use crate::ns;
 use crate::outbox::{Outboxes, Outgoing};
+use crate::peer::Peer;
 use crate::random::{Random, RandomSource};
 use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
-use crate::stream::{self, Peer, Stream};
-use crate::tables::{AccountError, Tables};
+use crate::stream::{self, Stream};
+use crate::tables::{AccountError, Accounts, Guesses, Rates, Rosters, Sessions, Storage, Tables, SALT_BYTES};
 use crate::xml::{Reader, XmlError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
 pub type StreamId = Key;
+
+/// Bytes of the secret that makes the salts of names that nobody has.
+const DECOY_BYTES: usize = 20;
 
 /// An XMPP server that does no input or output.
 pub struct Server {
@@ -44,17 +49,30 @@ pub struct Server {
 
 impl Server {
     /// A server with nobody in it. `random` gives stream ids, so it must be unpredictable: the system's own source.
-    pub fn new(config: Config, random: RandomSource) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If `random` gives none.
+    pub fn new(config: Config, random: RandomSource) -> io::Result<Self> {
+        let mut random = Random::new(random);
+        let limits = &config.limits;
+        let storage = Storage { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
+        let tables = Tables {
+            accounts: Accounts::new(storage, &random.bytes::<DECOY_BYTES>()?),
+            rosters: Rosters::default(),
+            sessions: Sessions::default(),
+            guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
+            registrations: Rates::new(limits.registrations_by_address),
+        };
+        Ok(Self {
             outboxes: Outboxes::new(config.limits.outbox_bytes),
             events: Events::new(config.limits.events),
             streams: Slab::new(),
-            tables: Tables::default(),
-            random: Random::new(random),
+            tables,
+            random,
             timers: BinaryHeap::new(),
             spare: Vec::new(),
             config,
-        }
+        })
     }
 
     /// What the server was told.
@@ -86,26 +104,34 @@ impl Server {
     /// keeps the others waiting.
     pub fn receive(&mut self, id: StreamId, bytes: &[u8], now: Now) {
         let Some(stream) = self.streams.get_mut(id) else { return };
-        stream.reader().push(bytes, std::mem::take(&mut self.spare));
+        stream.push(bytes, std::mem::take(&mut self.spare), now.monotonic);
         while self.with(id, now, Stream::step) == Some(true) {
             self.settle(now);
         }
         if let Some(stream) = self.streams.get_mut(id) {
-            self.spare = stream.reader().take_spare();
+            self.spare = stream.take_spare();
         }
     }
 
-    /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends.
+    /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends, unless
+    /// it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
-        self.outboxes.end(id, None);
-        self.settle(now);
+        if self.with(id, now, |stream, ctx| stream.can_be_resumed(ctx)) == Some(true) {
+            self.outboxes.detach(id);
+        } else {
+            self.outboxes.end(id, None);
+            self.settle(now);
+        }
     }
 
-    /// A connection is gone, whoever ended it; its stream is forgotten. To be called once for each stream.
+    /// A connection is gone, whoever ended it. To be called once for each.
     pub fn hung_up(&mut self, id: StreamId, now: Now) {
-        self.half_closed(id, now);
-        self.streams.remove(id);
-        self.outboxes.forget(id);
+        if self.with(id, now, Stream::lose_connection) == Some(true) {
+            return self.set_timer(id);
+        }
+        self.outboxes.end(id, None);
+        self.settle(now);
+        self.forget(id);
     }
 
     /// The next stream that has bytes to send or is to be closed, if any has since it was last named here.
@@ -134,6 +160,7 @@ impl Server {
             if wanted {
                 self.with(key, now, Stream::due);
                 self.settle(now);
+                self.set_timer(key);
             }
         }
         None
@@ -150,7 +177,8 @@ impl Server {
     /// If the name or the password cannot be one, or the name is taken.
     pub fn add_account(&mut self, name: &str, password: &str) -> Result<(), AccountError> {
         let address = self.address_of(name)?;
-        self.tables.accounts.create(address.local().unwrap_or_default(), password)
+        let salt = self.random.bytes::<SALT_BYTES>().map_err(|_| AccountError::NoRandom)?;
+        self.tables.accounts.create(address.local().unwrap_or_default(), password, &salt)
     }
 
     /// Lets one account see another's presence, and puts each into the other's roster.
@@ -215,7 +243,7 @@ impl Server {
         let from = element.attr("from").and_then(|from| from.parse::<Jid>().ok());
         let from = from.filter(|from| self.events.is_claimed(from)).ok_or(InjectError::NotClaimed)?;
         let stanza = Stanza::read(element).map_err(|refusal| match refusal {
-            Refusal::NoStanza => InjectError::NoStanza,
+            Refusal::NoStanza(_) => InjectError::NoStanza,
             Refusal::Answer(_) | Refusal::Silence => InjectError::BadStanza,
         })?;
         if stanza.to.is_none() {
@@ -240,9 +268,16 @@ impl Server {
     /// Buries the doomed. Each burial tells others, and may doom some of them; the loop ends when all are in the ground.
     fn settle(&mut self, now: Now) {
         while let Some(key) = self.outboxes.next_doomed() {
-            self.with(key, now, Stream::bury);
-            self.set_timer(key);
+            match self.with(key, now, Stream::bury) {
+                Some(true) => self.set_timer(key),
+                Some(false) | None => self.forget(key),
+            }
         }
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.streams.remove(key);
+        self.outboxes.forget(key);
     }
 
     fn set_timer(&mut self, key: Key) {

@@ -124,8 +124,8 @@ pub(crate) struct Stanza {
 /// Why an element is no stanza to act upon.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// Not a stanza at all.
-    NoStanza,
+    /// Not a stanza at all, but this.
+    NoStanza(Element),
     /// A stanza to be answered with this.
     Answer(Element),
     /// A broken answer, to be left alone.
@@ -136,7 +136,7 @@ impl Stanza {
     /// Reads what every stanza says.
     pub(crate) fn read(element: Element) -> Result<Self, Refusal> {
         let read = match Kind::of(&element) {
-            None => return Err(Refusal::NoStanza),
+            None => return Err(Refusal::NoStanza(element)),
             Some(Err(error)) => Err(error),
             Some(Ok(kind)) => read_to(&element).and_then(|to| {
                 check_iq(kind, &element)?;
@@ -259,7 +259,7 @@ mod tests {
             assert!(matches!(read(text), Err(Refusal::Silence)), "{text}");
         }
         for text in ["<iq xmlns='jabber:server'/>", "<stream/>"] {
-            assert!(matches!(read(text), Err(Refusal::NoStanza)), "{text}");
+            assert!(matches!(read(text), Err(Refusal::NoStanza(_))), "{text}");
         }
     }
 

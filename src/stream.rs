@@ -1,61 +1,64 @@
 //! One client's stream, from its header to its end.
 //!
-//! Read first: RFC 6120 section 4 (streams), XEP-0078 (how one logs in).
+//! Read first: RFC 6120 sections 4 (streams), 6 and 7 (how one logs in), XEP-0078 (how one did before), XEP-0198 (how a stream
+//! outlives its connection).
 //!
 //! ```text
-//!             header            login               </stream:stream>, error, conflict, hang-up
-//!   Waiting ---------> Login ---------> Bound ---------------------------------------------> Ended
-//!      |                 |  too slow, too many failures                                        ^
-//!      +-----------------+---------------------------------------------------------------------+
+//!            header            login                 </stream:stream>, error, conflict, too slow
+//!   Waiting --------> Login ------------> Bound --------------------------------------------------> Ended
+//!      ^                |                   |                                                         ^
+//!      +----------------+                   +--------> Detached --------------------------------------+
+//!         SASL: restart                 connection lost          too long, or another stream goes on
 //! ```
 //!
 //! Each phase carries what is known in it. Whoever ends a stream only marks its outbox ([`crate::outbox`]); the server
 //! then calls [`Stream::bury`], the one way into `Ended`.
 //! Left out on purpose: what stanzas mean ([`crate::features`]), and how bytes come and go ([`crate::net`]).
 
-use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::events::Event;
-use crate::features::{self, Login, FEATURES};
+use crate::features::{self, Login, Outcome};
 use crate::jid::Jid;
 use crate::ns;
+use crate::peer::Peer;
 use crate::presence;
+use crate::router;
 use crate::slab::Key;
-use crate::stanza::{Kind, PresenceType, Refusal, Stanza};
+use crate::stanza::{IqType, Kind, PresenceType, Refusal, Stanza};
 use crate::xml::writer::{attribute, write_in_stream};
 use crate::xml::{Element, Header, Item, Reader};
 
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Peer {
-    /// Its address, if the connection has one.
-    pub address: Option<SocketAddr>,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.address {
-            Some(address) => write!(f, "{address}"),
-            None => f.write_str("a local peer"),
-        }
-    }
-}
-
 enum Phase {
-    /// For the stream header.
-    Waiting,
+    /// For the stream header; SASL may have proved an account (its bare address) before.
+    Waiting(Option<Jid>),
     /// The headers are exchanged.
-    Login(Login),
-    /// Logged in, with this full address.
-    Bound(Jid),
+    Login(Box<Login>),
+    /// Logged in.
+    Bound(Bound),
+    /// Logged in, with this full address, and without a connection.
+    Detached(Jid),
     /// Nothing more is read.
     Ended,
 }
+
+/// What is known of a stream that is logged in.
+struct Bound {
+    /// Its full address.
+    address: Jid,
+    /// When bytes came last.
+    heard: Duration,
+    /// We have asked since then whether anybody is there.
+    asked: bool,
+    /// It has answered such a question, so it can.
+    answers: bool,
+}
+
+/// The id of our pings; only one is under way on a stream.
+const PING_ID: &str = "are-you-there";
 
 pub(crate) struct Stream {
     key: Key,
@@ -72,21 +75,31 @@ impl Stream {
         log::debug!("{key} {peer} connected");
         let reader = Reader::new(ctx.config.limits.before_login());
         let deadline = Some(ctx.now.monotonic + ctx.config.limits.login_time);
-        Self { key, peer, reader, phase: Phase::Waiting, deadline }
+        Self { key, peer, reader, phase: Phase::Waiting(None), deadline }
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.deadline
     }
 
-    /// The reader, to be fed before [`Stream::step`].
-    pub(crate) fn reader(&mut self) -> &mut Reader {
-        &mut self.reader
+    /// Takes bytes, to be acted upon by [`Stream::step`]. `spare` is a buffer to keep them in until
+    /// [`Stream::take_spare`].
+    pub(crate) fn push(&mut self, bytes: &[u8], spare: Vec<u8>, now: Duration) {
+        if let Phase::Bound(bound) = &mut self.phase {
+            bound.heard = now;
+            bound.asked = false;
+        }
+        self.reader.push(bytes, spare);
+    }
+
+    /// Gives the buffer of [`Stream::push`] back.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        self.reader.take_spare()
     }
 
     /// Acts on the next item of what was read. `false` once there is none, or the stream has ended.
     pub(crate) fn step(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        if matches!(self.phase, Phase::Ended) {
+        if matches!(self.phase, Phase::Detached(_) | Phase::Ended) {
             return false;
         }
         match self.reader.next_item() {
@@ -99,9 +112,9 @@ impl Stream {
 
     fn take(&mut self, ctx: &mut Ctx<'_>, item: Item) {
         let done = match (&mut self.phase, item) {
-            (Phase::Waiting, Item::Header(header)) => self.greet(ctx, &header),
+            (Phase::Waiting(_), Item::Header(header)) => self.greet(ctx, &header),
             (Phase::Login(_), Item::Stanza(element)) => self.log_in(ctx, element),
-            (Phase::Bound(address), Item::Stanza(element)) => stanza(ctx, self.key, address, element),
+            (Phase::Bound(bound), Item::Stanza(element)) => stanza(ctx, self.key, bound, element),
             (_, Item::Close) => {
                 ctx.outboxes.end(self.key, None);
                 Ok(())
@@ -119,9 +132,9 @@ impl Stream {
     /// RFC 6120 4.9.1.1: an error ends the stream. One that has no header from us yet gets it first (4.9.1.2).
     fn fail(&mut self, ctx: &mut Ctx<'_>, error: StreamError) {
         log::debug!("{} {}: {}", self.key, self.peer, error.name());
-        if matches!(self.phase, Phase::Waiting) {
+        if matches!(self.phase, Phase::Waiting(_)) {
             let id = ctx.random.token().unwrap_or_default();
-            write_header(ctx, self.key, &id, Some("1.0"), None);
+            send_header(ctx, self.key, &id, Some("1.0"), None);
         }
         ctx.outboxes.end(self.key, Some(error));
     }
@@ -130,17 +143,19 @@ impl Stream {
     fn greet(&mut self, ctx: &mut Ctx<'_>, header: &Header) -> Result<(), StreamError> {
         check_namespaces(header)?;
         let is_1_0 = version(header.element.attr("version"))?;
-        let stream_id = ctx.random.token().map_err(|error| {
-            log::error!("no random bytes: {error}");
-            StreamError::InternalServerError
-        })?;
+        let stream_id = ctx.random.token().map_err(|_| StreamError::InternalServerError)?;
         let from = header.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
-        write_header(ctx, self.key, &stream_id, is_1_0.then_some("1.0"), from.as_ref().map(Jid::bare_str));
-        self.phase = Phase::Login(Login { stream_id, ..Login::default() });
+        send_header(ctx, self.key, &stream_id, is_1_0.then_some("1.0"), from.as_ref().map(Jid::bare_str));
+        let account = match &mut self.phase {
+            Phase::Waiting(account) => account.take(),
+            _ => None,
+        };
+        let login = Login { stream_id, peer: self.peer, account, ..Login::default() };
+        let offers = features::offers(ctx, &login);
+        self.phase = Phase::Login(Box::new(login));
         check_host(ctx, header.element.attr("to"))?;
         if is_1_0 {
-            let offers = FEATURES.iter().filter_map(|feature| (feature.stream_feature)(ctx));
-            let features = offers.fold(Element::new("features", ns::STREAM), Element::with);
+            let features = offers.into_iter().fold(Element::new("features", ns::STREAM), Element::with);
             ctx.outboxes.send(self.key, &features);
         }
         Ok(())
@@ -149,27 +164,36 @@ impl Stream {
     /// What may be said before login is answered, everything else ends the stream (RFC 6120 4.9.3.12).
     fn log_in(&mut self, ctx: &mut Ctx<'_>, element: Element) -> Result<(), StreamError> {
         let Phase::Login(login) = &mut self.phase else { return Err(StreamError::InternalServerError) };
-        let stanza = match read(ctx, element) {
-            Ok(stanza) => stanza,
-            Err(Refusal::NoStanza) => return Err(StreamError::UnsupportedStanzaType),
-            Err(Refusal::Answer(answer)) => {
-                ctx.outboxes.send(self.key, &answer);
-                return Ok(());
-            }
+        let mut answer = match read(ctx, element) {
+            Ok(stanza) => features::before_login(ctx, login, &stanza)?,
+            Err(Refusal::NoStanza(element)) => features::element_before_login(ctx, login, &element)?,
+            Err(Refusal::Answer(answer)) => answer,
             Err(Refusal::Silence) => return Err(StreamError::NotAuthorized),
         };
-        let mut answer = features::before_login(ctx, login, &stanza).ok_or(StreamError::NotAuthorized)?;
-        let (done, failures) = (login.done.take(), login.failures);
-        if let Some(address) = &done {
-            // Clients of this kind take their own address from here.
+        let (outcome, failures) = (login.outcome.take(), login.failures);
+        if let (Some(Outcome::Bound(address)), None) = (&outcome, &login.account) {
+            // Clients of the old login take their own address from here.
             answer.set_attr("to", address.as_str().to_owned());
         }
         ctx.outboxes.send(self.key, &answer);
-        if failures > ctx.config.limits.login_attempts {
-            return Err(StreamError::PolicyViolation("too many failed logins"));
+        match outcome {
+            None if failures > ctx.config.limits.login_attempts => {
+                Err(StreamError::PolicyViolation("too many failed logins"))
+            }
+            None => Ok(()),
+            Some(outcome) => self.get_on(ctx, outcome),
         }
-        if let Some(address) = done {
-            self.bind(ctx, address);
+    }
+
+    fn get_on(&mut self, ctx: &mut Ctx<'_>, outcome: Outcome) -> Result<(), StreamError> {
+        match outcome {
+            Outcome::Authenticated(account) => {
+                self.reader.restart();
+                self.phase = Phase::Waiting(Some(account));
+            }
+            Outcome::Bound(address) => self.bind(ctx, address),
+            Outcome::Resumed(address, old) => self.resume(ctx, address, old),
+            Outcome::Ended(error) => return Err(error),
         }
         Ok(())
     }
@@ -184,44 +208,156 @@ impl Stream {
         ctx.tables.sessions.add(user, resource, self.key);
         ctx.events.session(|| Event::Bound(address.clone()));
         log::info!("{} {} is {address}", self.key, self.peer);
+        self.become_bound(ctx, address);
+    }
+
+    /// XEP-0198 section 5: the session goes on here, and whatever stream it was on ends.
+    fn resume(&mut self, ctx: &mut Ctx<'_>, address: Jid, old: Key) {
+        let (Some(user), Some(resource)) = (address.local(), address.resource()) else { return };
+        if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+            session.stream = self.key;
+        }
+        ctx.outboxes.resume(old, self.key);
+        ctx.outboxes.end(old, Some(StreamError::Conflict));
+        log::info!("{} {} goes on as {address}", self.key, self.peer);
+        self.become_bound(ctx, address);
+    }
+
+    fn become_bound(&mut self, ctx: &mut Ctx<'_>, address: Jid) {
         self.reader.set_stanza_bytes(ctx.config.limits.stanza_bytes);
-        self.deadline = None;
-        self.phase = Phase::Bound(address);
+        self.deadline = ctx.config.ping_interval.map(|interval| ctx.now.monotonic + interval);
+        self.phase = Phase::Bound(Bound { address, heard: ctx.now.monotonic, asked: false, answers: false });
     }
 
     /// The deadline has passed.
     pub(crate) fn due(&mut self, ctx: &mut Ctx<'_>) {
-        match self.phase {
-            Phase::Waiting | Phase::Login(_) => self.fail(ctx, StreamError::ConnectionTimeout),
+        self.deadline = None;
+        match &mut self.phase {
+            Phase::Waiting(_) | Phase::Login(_) => self.fail(ctx, StreamError::ConnectionTimeout),
+            Phase::Bound(bound) => match still_there(ctx, self.key, bound) {
+                Some(deadline) => self.deadline = Some(deadline),
+                None if self.can_be_resumed(ctx) => ctx.outboxes.detach(self.key),
+                None => self.fail(ctx, StreamError::ConnectionTimeout),
+            },
+            Phase::Detached(_) => ctx.outboxes.end(self.key, None),
             Phase::Ended => ctx.outboxes.abandon(self.key),
-            Phase::Bound(_) => (),
         }
     }
 
-    /// The stream has ended, whoever ended it: nothing more is read, and those who should know are told.
-    pub(crate) fn bury(&mut self, ctx: &mut Ctx<'_>) {
-        if let Phase::Bound(address) = std::mem::replace(&mut self.phase, Phase::Ended) {
+    /// Whether another connection may go on with this stream (XEP-0198 section 5).
+    pub(crate) fn can_be_resumed(&self, ctx: &mut Ctx<'_>) -> bool {
+        self.resumption_time(ctx).is_some()
+    }
+
+    fn resumption_time(&self, ctx: &Ctx<'_>) -> Option<Duration> {
+        let Phase::Bound(bound) = &self.phase else { return None };
+        let session = ctx.tables.sessions.find(bound.address.local()?, bound.address.resource()?)?;
+        session.resumption.as_ref().filter(|_| session.stream == self.key).map(|resumption| resumption.time)
+    }
+
+    /// The connection is gone. `true` if the stream waits for another one.
+    pub(crate) fn lose_connection(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let Some(time) = self.resumption_time(ctx) else { return false };
+        let Phase::Bound(bound) = std::mem::replace(&mut self.phase, Phase::Ended) else { return false };
+        log::info!("{} {} has lost its connection", self.key, bound.address);
+        ctx.outboxes.detach(self.key);
+        self.phase = Phase::Detached(bound.address);
+        self.deadline = Some(ctx.now.monotonic + time);
+        true
+    }
+
+    /// The stream has ended, whoever ended it: nothing more is read, and those who should know are told. `false` if
+    /// there is no connection either, and so nothing left of it.
+    pub(crate) fn bury(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let (address, connected) = match std::mem::replace(&mut self.phase, Phase::Ended) {
+            Phase::Bound(bound) => (Some(bound.address), true),
+            Phase::Detached(address) => (Some(address), false),
+            Phase::Waiting(_) | Phase::Login(_) | Phase::Ended => (None, true),
+        };
+        if let Some(address) = address {
             log::info!("{} {address} is gone", self.key);
-            presence::gone(ctx, &address, self.key);
+            let priority = presence::gone(ctx, &address, self.key);
+            for stanza in ctx.outboxes.take_unacknowledged(self.key) {
+                give_back(ctx, &stanza, priority);
+            }
         }
         self.deadline = Some(ctx.now.monotonic + ctx.config.limits.closing_time);
+        connected
     }
 }
 
-/// A stanza from one who is logged in.
-fn stanza(ctx: &mut Ctx<'_>, key: Key, from: &Jid, element: Element) -> Result<(), StreamError> {
+/// XEP-0198 section 8: what a stream did not acknowledge goes where it would have gone without that stream.
+fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
+    let text = String::from_utf8_lossy(stanza);
+    let element = Reader::read_one(&text, ns::CLIENT, ctx.config.limits.after_login());
+    match element.map(Stanza::read) {
+        Ok(Ok(stanza)) => router::give_back(ctx, &stanza, priority),
+        other => debug_assert!(false, "what was sent was a stanza: {other:?}"),
+    }
+}
+
+/// Whether a client that is logged in is still there: asks it if it has been silent for long, and gives the time of the
+/// next look; `None` if it was asked and has not answered. One that has never answered may be one that cannot.
+fn still_there(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Duration> {
+    let (now, interval) = (ctx.now.monotonic, ctx.config.ping_interval?);
+    if bound.asked && bound.answers {
+        return None;
+    }
+    if now < bound.heard + interval {
+        return Some(bound.heard + interval);
+    }
+    bound.asked = true;
+    let ping = Element::new("iq", ns::CLIENT)
+        .with_attr("type", "get")
+        .with_attr("id", PING_ID)
+        .with_attr("from", ctx.config.domain().to_owned())
+        .with_attr("to", bound.address.as_str().to_owned())
+        .with(Element::new("ping", ns::PING));
+    ctx.outboxes.send(key, &ping);
+    let patience = if bound.answers { ctx.config.limits.ping_time } else { interval };
+    Some(now + patience)
+}
+
+/// A stanza, or another element, from one who is logged in.
+fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, element: Element) -> Result<(), StreamError> {
+    let from = &bound.address;
     check_from(ctx, from, element.attr("from"))?;
-    let mut stanza = match read(ctx, element) {
-        Ok(stanza) => stanza,
-        Err(Refusal::NoStanza) => return Err(StreamError::UnsupportedStanzaType),
-        Err(Refusal::Answer(answer)) => {
-            ctx.outboxes.send(key, &answer);
+    let answer = match read(ctx, element) {
+        Ok(stanza) if is_pong(ctx, &stanza) => {
+            bound.answers = true;
+            None
+        }
+        Ok(stanza) => {
+            log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
+            features::dispatch(ctx, from, &stamped(stanza, from));
+            None
+        }
+        Err(Refusal::NoStanza(element)) => {
+            let answer = features::element(ctx, from, key, &element)?;
+            answer.iter().for_each(|answer| {
+                ctx.outboxes.send(key, answer);
+            });
             return Ok(());
         }
-        Err(Refusal::Silence) => return Ok(()),
+        Err(Refusal::Answer(answer)) => Some(answer),
+        Err(Refusal::Silence) => None,
     };
-    log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
-    // RFC 6120 8.1.2.1: whatever it said, it is from here; RFC 6121 3: subscriptions are between bare addresses.
+    if let Some(answer) = answer {
+        ctx.outboxes.send(key, &answer);
+    }
+    ctx.outboxes.note_received(key);
+    Ok(())
+}
+
+/// The answer to our ping; an error is as good as a result.
+fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
+    let for_us = stanza.to.as_ref().map_or(true, |to| to.as_str() == ctx.config.domain());
+    let is_answer = matches!(stanza.kind, Kind::Iq(IqType::Result | IqType::Error));
+    for_us && is_answer && stanza.element.attr("id") == Some(PING_ID)
+}
+
+/// RFC 6120 8.1.2.1: whatever it said, it is from here; RFC 6121 section 3: subscriptions are between bare addresses.
+fn stamped(mut stanza: Stanza, from: &Jid) -> Stanza {
     let stamp = match stanza.kind {
         Kind::Presence(
             PresenceType::Subscribe
@@ -232,8 +368,7 @@ fn stanza(ctx: &mut Ctx<'_>, key: Key, from: &Jid, element: Element) -> Result<(
         _ => from.as_str(),
     };
     stanza.element.set_attr("from", stamp.to_owned());
-    features::dispatch(ctx, from, &stanza);
-    Ok(())
+    stanza
 }
 
 /// Reads a stanza; an address at another name of this host becomes one at its true name.
@@ -302,9 +437,9 @@ fn check_host(ctx: &Ctx<'_>, to: Option<&str>) -> Result<(), StreamError> {
 }
 
 /// RFC 6120 4.7: our header.
-fn write_header(ctx: &mut Ctx<'_>, key: Key, id: &str, version: Option<&str>, to: Option<&str>) {
+fn send_header(ctx: &mut Ctx<'_>, key: Key, id: &str, version: Option<&str>, to: Option<&str>) {
     let domain = ctx.config.domain();
-    ctx.outboxes.write(key, |out| header(domain, id, version, to, out));
+    ctx.outboxes.send_header(key, |out| header(domain, id, version, to, out));
 }
 
 fn header(from: &str, id: &str, version: Option<&str>, to: Option<&str>, out: &mut Vec<u8>) {

@@ -1,13 +1,12 @@
 //! Login as it was before SASL: a get, a set, and the stream has its full address.
 //!
-//! Read first: XEP-0078 sections 3 and 4. Clients of this kind read the whole error, so each carries the old code,
-//! too. The answer to the get is the same for every name, so that nobody learns which ones exist.
+//! Read first: XEP-0078 sections 3 and 4. Clients of this kind read the old code of an error, which all of ours carry. The
+//! answer to the get is the same for every name, so that nobody learns which ones exist.
 //! Left out on purpose: the error `conflict` for a resource in use. The new login takes it over.
 
-use super::{Answer, Feature, Login, Route, Target};
-use crate::codec::legacy_digest;
+use super::{Answer, Feature, Login, Outcome, Route, Stage};
 use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
+use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
 use crate::stanza::{IqType, Stanza};
 use crate::xml::Element;
@@ -16,31 +15,47 @@ const NS: &str = "jabber:iq:auth";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0078: Non-SASL Authentication",
-    stream_feature: |_| Some(Element::new("auth", "http://jabber.org/features/iq-auth")),
+    stream_feature: |ctx, login| {
+        let offered = ctx.config.legacy_auth && login.account.is_none();
+        offered.then(|| Element::new("auth", "http://jabber.org/features/iq-auth"))
+    },
     login: &[
-        Route { name: "query", ns: NS, target: Target::Host, kind: IqType::Get, handler: fields },
-        Route { name: "query", ns: NS, target: Target::Host, kind: IqType::Set, handler: log_in },
+        Route { name: "query", ns: NS, at: Stage::Start, kind: IqType::Get, handler: fields },
+        Route { name: "query", ns: NS, at: Stage::Start, kind: IqType::Set, handler: log_in },
     ],
     ..Feature::NOTHING
 };
 
+fn check_offered(ctx: &Ctx<'_>) -> Result<(), StanzaError> {
+    match ctx.config.legacy_auth {
+        true => Ok(()),
+        false => Err(StanzaError::because(Condition::ServiceUnavailable, "log in by SASL, please")),
+    }
+}
+
 /// XEP-0078 3.1: which fields a login needs.
-fn fields(_: &mut Ctx<'_>, _: &mut Login, get: &Stanza) -> Answer {
+fn fields(ctx: &mut Ctx<'_>, login: &mut Login, get: &Stanza) -> Answer {
+    check_offered(ctx)?;
     let mut username = Element::new("username", NS);
     if let Some(name) = get.payload().and_then(|query| query.child_text("username", NS)) {
         username = username.with_text(name.into_owned());
     }
-    Ok(Some(
-        Element::new("query", NS)
-            .with(username)
-            .with(Element::new("password", NS))
-            .with(Element::new("digest", NS))
-            .with(Element::new("resource", NS)),
-    ))
+    let mut query = Element::new("query", NS).with(username);
+    if ctx.config.takes_plaintext_from(&login.peer) {
+        query = query.with(Element::new("password", NS));
+    }
+    Ok(Some(query.with(Element::new("digest", NS)).with(Element::new("resource", NS))))
 }
 
 /// XEP-0078 3.1: the login itself.
 fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
+    check_offered(ctx)?;
+    if login.sasl_failed {
+        // XEP-0078 section 2: this is no second chance for one who failed by SASL.
+        login.outcome =
+            Some(Outcome::Ended(StreamError::PolicyViolation("a login by SASL has failed before")));
+        return Err(Condition::NotAuthorized.into());
+    }
     let field =
         |name| set.payload().and_then(|query| query.child_text(name, NS)).filter(|text| !text.is_empty());
     let missing = || {
@@ -52,22 +67,32 @@ fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
     if digest.is_none() && password.is_none() {
         return Err(missing());
     }
+    if digest.is_none() && !ctx.config.takes_plaintext_from(&login.peer) {
+        return Err(StanzaError::because(
+            Condition::NotAcceptable,
+            "a digest, please: anybody could read the password",
+        ));
+    }
     let address = Jid::new(Some(name.trim()), ctx.config.domain(), Some(&resource))
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
     let user = address.local().unwrap_or_default();
+    if !login.may_try(ctx, user) {
+        // Not 401, at which some clients throw their account away.
+        return Err(StanzaError::because(
+            Condition::ResourceConstraint,
+            "too many failed logins; try again later",
+        ));
+    }
+    let accounts = &ctx.tables.accounts;
     let good = match (digest, password) {
-        (Some(digest), _) => {
-            let given = digest.trim().to_ascii_lowercase();
-            ctx.tables.accounts.verify(user, given.as_bytes(), |known| legacy_digest(&login.stream_id, known))
-        }
-        (None, password) => {
-            ctx.tables.accounts.verify(user, password.unwrap_or_default().as_bytes(), str::to_owned)
-        }
+        (Some(digest), _) => accounts.has_digest(user, &login.stream_id, &digest.trim().to_ascii_lowercase()),
+        (None, Some(password)) => accounts.has_password(user, &password),
+        (None, None) => false,
     };
     if !good {
-        login.failures += 1;
+        login.failed(ctx, user);
         return Err(Condition::NotAuthorized.into());
     }
-    login.done = Some(address);
+    login.outcome = Some(Outcome::Bound(address));
     Ok(None)
 }

@@ -5,19 +5,39 @@
 //! (RFC 6120 8.2.3), so a feature cannot forget it or give two.
 //! Left out on purpose: messages and presence, whose ways are written out in [`crate::router`] and [`crate::presence`].
 
+mod bind;
+mod client_state;
 mod legacy_auth;
+mod login;
+mod ping;
 mod register;
 mod roster;
+mod sasl;
+mod stream_management;
 
 use crate::ctx::{Ctx, Owner};
-use crate::error::{Condition, StanzaError};
+use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
+use crate::presence;
 use crate::router;
+use crate::slab::Key;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::xml::Element;
 
-/// All features.
-pub(crate) const FEATURES: &[Feature] = &[legacy_auth::FEATURE, register::FEATURE, roster::FEATURE];
+pub(crate) use login::{Login, Outcome};
+
+/// All features, in the order in which they are offered.
+pub(crate) const FEATURES: &[Feature] = &[
+    sasl::FEATURE,
+    legacy_auth::FEATURE,
+    register::FEATURE,
+    bind::FEATURE,
+    bind::SESSION,
+    roster::FEATURE,
+    ping::FEATURE,
+    stream_management::FEATURE,
+    client_state::FEATURE,
+];
 
 /// The documents that the server implements, as each names itself.
 pub fn specs() -> impl Iterator<Item = &'static str> {
@@ -29,16 +49,27 @@ pub(crate) struct Feature {
     /// The document that defines it.
     pub(crate) spec: &'static str,
     /// Its place in `<stream:features/>` before login.
-    pub(crate) stream_feature: fn(&Ctx<'_>) -> Option<Element>,
+    pub(crate) stream_feature: fn(&Ctx<'_>, &Login) -> Option<Element>,
     /// Requests that it answers before login.
-    pub(crate) login: &'static [Route<LoginHandler>],
+    pub(crate) login: &'static [Route<Stage, LoginHandler>],
+    /// Elements that are no stanzas, and that it answers before login.
+    pub(crate) login_elements: &'static [ElementRoute<LoginElementHandler>],
     /// Requests that it answers to one who is logged in.
-    pub(crate) iq: &'static [Route<IqHandler>],
+    pub(crate) iq: &'static [Route<Target, IqHandler>],
+    /// Elements that are no stanzas, and that it acts upon for one who is logged in.
+    pub(crate) elements: &'static [(&'static str, ElementHandler)],
 }
 
 impl Feature {
     /// A feature that does nothing yet; each names what it does and takes the rest from here.
-    const NOTHING: Self = Self { spec: "", stream_feature: |_| None, login: &[], iq: &[] };
+    const NOTHING: Self = Self {
+        spec: "",
+        stream_feature: |_, _| None,
+        login: &[],
+        login_elements: &[],
+        iq: &[],
+        elements: &[],
+    };
 }
 
 /// The payload of a result, or why there is none.
@@ -47,16 +78,40 @@ pub(crate) type Answer = Result<Option<Element>, StanzaError>;
 /// Answers a request of one who is not logged in.
 pub(crate) type LoginHandler = fn(&mut Ctx<'_>, &mut Login, &Stanza) -> Answer;
 
+/// Answers an element of one who is not logged in.
+pub(crate) type LoginElementHandler = fn(&mut Ctx<'_>, &mut Login, &Element) -> Result<Element, StreamError>;
+
 /// Answers a request of the address given.
 pub(crate) type IqHandler = fn(&mut Ctx<'_>, &Jid, &Stanza) -> Answer;
 
+/// Acts upon an element of the address given, on its stream.
+pub(crate) type ElementHandler =
+    fn(&mut Ctx<'_>, &Jid, Key, &Element) -> Result<Option<Element>, StreamError>;
+
 /// Which requests go to which handler.
-pub(crate) struct Route<H> {
+pub(crate) struct Route<W, H> {
     pub(crate) name: &'static str,
     pub(crate) ns: &'static str,
-    pub(crate) target: Target,
     pub(crate) kind: IqType,
+    /// When, or to whom, it may be asked.
+    pub(crate) at: W,
     pub(crate) handler: H,
+}
+
+/// Which elements go to which handler: those of a namespace.
+pub(crate) struct ElementRoute<H> {
+    pub(crate) ns: &'static str,
+    pub(crate) at: Stage,
+    pub(crate) handler: H,
+}
+
+/// How far a login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing is known of the client.
+    Start,
+    /// SASL has proved its account; it wants a resource.
+    Authenticated,
 }
 
 /// Whom a request must be addressed to.
@@ -64,35 +119,71 @@ pub(crate) struct Route<H> {
 pub(crate) enum Target {
     /// The sender's own account: nobody, or the own bare address.
     Account,
-    /// The server. Before login, that is also nobody.
+    /// The server.
     Host,
 }
 
-/// What is known of a stream that is not logged in.
-#[derive(Debug, Default)]
-pub(crate) struct Login {
-    /// The id that our header gave the stream.
-    pub(crate) stream_id: String,
-    /// How often a login has failed.
-    pub(crate) failures: u32,
-    /// Set by the handler that logs the stream in: the full address that it now has.
-    pub(crate) done: Option<Jid>,
-}
-
-fn find<H: Copy>(routes: &[Route<H>], target: Target, kind: IqType, payload: &Element) -> Option<H> {
-    let found = routes.iter().find(|r| r.target == target && r.kind == kind && payload.is(r.name, r.ns));
+fn find<W: PartialEq, H: Copy>(routes: &[Route<W, H>], at: &W, kind: IqType, payload: &Element) -> Option<H> {
+    let found = routes.iter().find(|r| r.at == *at && r.kind == kind && payload.is(r.name, r.ns));
     found.map(|route| route.handler)
 }
 
-/// The answer to a request before login; `None` if it is none that may be made then.
-pub(crate) fn before_login(ctx: &mut Ctx<'_>, login: &mut Login, stanza: &Stanza) -> Option<Element> {
-    let Kind::Iq(kind @ (IqType::Get | IqType::Set)) = stanza.kind else { return None };
-    if !stanza.to.as_ref().map_or(true, |to| ctx.owner_of(to) == Owner::Host) {
-        return None;
+impl Login {
+    fn stage(&self) -> Stage {
+        match self.account {
+            None => Stage::Start,
+            Some(_) => Stage::Authenticated,
+        }
     }
-    let payload = stanza.payload()?;
-    let handler = FEATURES.iter().find_map(|feature| find(feature.login, Target::Host, kind, payload))?;
-    answer(stanza, handler(ctx, login, stanza))
+}
+
+/// What is offered to a stream as far as it is.
+pub(crate) fn offers(ctx: &Ctx<'_>, login: &Login) -> Vec<Element> {
+    FEATURES.iter().filter_map(|feature| (feature.stream_feature)(ctx, login)).collect()
+}
+
+/// The answer to a request before login. Anything else ends the stream (RFC 6120 4.9.3.12).
+pub(crate) fn before_login(
+    ctx: &mut Ctx<'_>,
+    login: &mut Login,
+    stanza: &Stanza,
+) -> Result<Element, StreamError> {
+    let Kind::Iq(kind @ (IqType::Get | IqType::Set)) = stanza.kind else {
+        return Err(StreamError::NotAuthorized);
+    };
+    if !stanza.to.as_ref().map_or(true, |to| ctx.owner_of(to) == Owner::Host) {
+        return Err(StreamError::NotAuthorized);
+    }
+    let payload = stanza.payload().ok_or(StreamError::NotAuthorized)?;
+    let stage = login.stage();
+    let handler = FEATURES.iter().find_map(|feature| find(feature.login, &stage, kind, payload));
+    let handler = handler.ok_or(StreamError::NotAuthorized)?;
+    answer(stanza, handler(ctx, login, stanza)).ok_or(StreamError::InternalServerError)
+}
+
+/// The answer to an element that is no stanza, before login.
+pub(crate) fn element_before_login(
+    ctx: &mut Ctx<'_>,
+    login: &mut Login,
+    element: &Element,
+) -> Result<Element, StreamError> {
+    let stage = login.stage();
+    let mut routes = FEATURES.iter().flat_map(|feature| feature.login_elements);
+    let route = routes.find(|route| route.at == stage && route.ns == element.ns());
+    (route.ok_or(StreamError::UnsupportedStanzaType)?.handler)(ctx, login, element)
+}
+
+/// The answer to an element that is no stanza, after login.
+pub(crate) fn element(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    stream: Key,
+    element: &Element,
+) -> Result<Option<Element>, StreamError> {
+    let mut routes = FEATURES.iter().flat_map(|feature| feature.elements);
+    let route = routes.find(|(ns, _)| *ns == element.ns());
+    let (_, handler) = route.ok_or(StreamError::UnsupportedStanzaType)?;
+    handler(ctx, from, stream, element)
 }
 
 /// RFC 6121 section 8, the part before routing: what is for the server or the sender's own account is answered here,
@@ -107,7 +198,7 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
     };
     match (stanza.kind, &stanza.to) {
         (Kind::Iq(kind), _) => request(ctx, from, target, kind, stanza),
-        (Kind::Presence(kind), None) => crate::presence::broadcast(ctx, from, kind, stanza),
+        (Kind::Presence(kind), None) => presence::broadcast(ctx, from, kind, stanza),
         (_, Some(to)) => router::route(ctx, from, to, stanza),
         // RFC 6121 8.1: a message for nobody is one for the sender's own account.
         (Kind::Message(_), None) => router::route(ctx, from, &from.to_bare(), stanza),
@@ -117,7 +208,7 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
 /// An IQ that the server answers itself, for the host or on behalf of an account.
 fn request(ctx: &mut Ctx<'_>, from: &Jid, target: Target, kind: IqType, stanza: &Stanza) {
     let Some(payload) = stanza.payload() else { return };
-    let handler = FEATURES.iter().find_map(|feature| find(feature.iq, target, kind, payload));
+    let handler = FEATURES.iter().find_map(|feature| find(feature.iq, &target, kind, payload));
     let done = match handler {
         Some(handler) => handler(ctx, from, stanza),
         None => Err(Condition::ServiceUnavailable.into()),

@@ -1,25 +1,36 @@
-//! Making an account over the wire, before login.
+//! Making an account over the wire, changing its password, ending it.
 //!
-//! Read first: XEP-0077 section 3.1. Left out so far: changing a password and removing an account.
+//! Read first: XEP-0077 sections 3.1 (making), 3.2 (ending), 3.3 (the password).
+//! Left out on purpose: data forms and redirection, which nothing here needs.
 
-use super::{Answer, Feature, Login, Route, Target};
+use std::borrow::Cow;
+
+use super::{Answer, Feature, Login, Route, Stage, Target};
 use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
+use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
+use crate::presence;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::AccountError;
+use crate::tables::{AccountError, SALT_BYTES};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0077: In-Band Registration",
-    stream_feature: |ctx| {
-        ctx.config.registration.then(|| Element::new("register", "http://jabber.org/features/iq-register"))
+    stream_feature: |ctx, login| {
+        let offered = ctx.config.registration && login.account.is_none();
+        offered.then(|| Element::new("register", "http://jabber.org/features/iq-register"))
     },
     login: &[
-        Route { name: "query", ns: NS, target: Target::Host, kind: IqType::Get, handler: fields },
-        Route { name: "query", ns: NS, target: Target::Host, kind: IqType::Set, handler: register },
+        Route { name: "query", ns: NS, at: Stage::Start, kind: IqType::Get, handler: fields },
+        Route { name: "query", ns: NS, at: Stage::Start, kind: IqType::Set, handler: register },
+    ],
+    iq: &[
+        Route { name: "query", ns: NS, at: Target::Host, kind: IqType::Get, handler: registered },
+        Route { name: "query", ns: NS, at: Target::Account, kind: IqType::Get, handler: registered },
+        Route { name: "query", ns: NS, at: Target::Host, kind: IqType::Set, handler: change },
+        Route { name: "query", ns: NS, at: Target::Account, kind: IqType::Set, handler: change },
     ],
     ..Feature::NOTHING
 };
@@ -29,6 +40,10 @@ fn check_open(ctx: &Ctx<'_>) -> Result<(), StanzaError> {
         true => Ok(()),
         false => Err(StanzaError::because(Condition::NotAllowed, "accounts are made by the administrator")),
     }
+}
+
+fn field<'s>(set: &'s Stanza, name: &str) -> Option<Cow<'s, str>> {
+    set.payload()?.child_text(name, NS).filter(|text| !text.is_empty())
 }
 
 /// XEP-0077 3.1, example 2: which fields an account needs.
@@ -43,23 +58,85 @@ fn fields(ctx: &mut Ctx<'_>, _: &mut Login, _: &Stanza) -> Answer {
 }
 
 /// XEP-0077 3.1, example 3.
-fn register(ctx: &mut Ctx<'_>, _: &mut Login, set: &Stanza) -> Answer {
+fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
     check_open(ctx)?;
-    let field =
-        |name| set.payload().and_then(|query| query.child_text(name, NS)).filter(|text| !text.is_empty());
-    let (Some(name), Some(password)) = (field("username"), field("password")) else {
+    let (Some(name), Some(password)) = (field(set, "username"), field(set, "password")) else {
         return Err(StanzaError::because(Condition::NotAcceptable, "username and password, please"));
     };
     let address = Jid::new(Some(name.trim()), ctx.config.domain(), None)
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
-    match ctx.tables.accounts.create(address.local().unwrap_or_default(), &password) {
-        Ok(()) => {
-            log::info!("{address} was registered");
-            Ok(None)
-        }
-        Err(error @ AccountError::Exists) => {
-            Err(StanzaError::because(Condition::Conflict, error.to_string()))
-        }
-        Err(error) => Err(StanzaError::because(Condition::NotAcceptable, error.to_string())),
+    let (now, network) = (ctx.now.monotonic, login.peer.network().filter(|_| !login.peer.is_local()));
+    if !network.map_or(true, |network| ctx.tables.registrations.allows(&network, now)) {
+        return Err(StanzaError::because(
+            Condition::ResourceConstraint,
+            "too many new accounts; try again later",
+        ));
     }
+    let salt = salt(ctx)?;
+    ctx.tables.accounts.create(address.local().unwrap_or_default(), &password, &salt).map_err(explain)?;
+    if let Some(network) = network {
+        ctx.tables.registrations.note(network, now);
+    }
+    log::info!("{}: {address} was registered", login.peer);
+    Ok(None)
+}
+
+fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], StanzaError> {
+    ctx.random.bytes().map_err(|_| Condition::InternalServerError.into())
+}
+
+fn explain(error: AccountError) -> StanzaError {
+    let condition = match error {
+        AccountError::Exists => Condition::Conflict,
+        _ => Condition::NotAcceptable,
+    };
+    StanzaError::because(condition, error.to_string())
+}
+
+/// XEP-0077 3.1, example 5: what one who is registered has.
+fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
+    let username = from.local().unwrap_or_default().to_owned();
+    Ok(Some(
+        Element::new("query", NS)
+            .with(Element::new("registered", NS))
+            .with(Element::new("username", NS).with_text(username))
+            .with(Element::new("password", NS)),
+    ))
+}
+
+/// XEP-0077 3.2 and 3.3: one who is logged in ends the account or changes its password.
+fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+    let user = from.local().filter(|user| ctx.tables.accounts.exists(user)).ok_or(Condition::NotAllowed)?;
+    if set.payload().is_some_and(|query| query.child("remove", NS).is_some()) {
+        return remove(ctx, from, user);
+    }
+    let named =
+        field(set, "username").and_then(|name| Jid::new(Some(name.trim()), ctx.config.domain(), None).ok());
+    let is_own = named.is_some_and(|named| named.local() == Some(user));
+    let (true, Some(password)) = (is_own, field(set, "password")) else {
+        return Err(StanzaError::because(
+            Condition::BadRequest,
+            "your own username and the new password, please",
+        ));
+    };
+    let salt = salt(ctx)?;
+    ctx.tables.accounts.set_password(user, &password, &salt).map_err(explain)?;
+    log::info!("{from} has changed the password");
+    Ok(None)
+}
+
+/// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
+fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
+    log::info!("{from} has ended the account");
+    let sessions: Vec<_> =
+        ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
+    for (resource, stream) in sessions {
+        if let Ok(address) = from.with_resource(&resource) {
+            presence::gone(ctx, &address, stream);
+        }
+        ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
+    }
+    ctx.tables.accounts.remove(user);
+    ctx.tables.rosters.remove(user);
+    Ok(None)
 }

@@ -17,8 +17,8 @@ use mio::{Interest, Poll, Token};
 use super::system::{self, Clock};
 use crate::config::Config;
 use crate::outbox::Close;
+use crate::peer::Peer;
 use crate::server::{Server, StreamId};
-use crate::stream::Peer;
 
 /// Bytes read from one connection in one turn.
 const READ_BYTES: usize = 16_384;
@@ -84,7 +84,7 @@ impl Reactor {
             })?);
         }
         Ok(Self {
-            server: Server::new(config, system::random()?),
+            server: Server::new(config, system::random()?)?,
             poll,
             events: mio::Events::with_capacity(EVENTS),
             listeners,

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 
 use lexopt::{Arg, Parser, ValueExt};
+use loquat::Plaintext;
 
 /// What `--help` says.
 const HELP: &str = "\
@@ -21,6 +22,13 @@ usage: loquat [OPTION]...
                              other users of this machine)
   --registration open|closed whether anybody may make an account over the wire
                              [open while every listener is on loopback, else closed]
+  --legacy-auth on|off       offer the login of XEP-0078, whose digest needs the passwords
+                             themselves to be kept [on]
+  --plaintext loopback|always|never
+                             where a password may be sent as it is [loopback]
+  --scram-iterations N       rounds of key derivation for new passwords [4096]
+  --ping-interval SECONDS    silence after which a client is asked whether it is there;
+                             0 never asks [120]
   --max-connections N        connections at a time [16384]
   --in-memory                keep everything in memory; it ends with the program
                              (this version has no other way)
@@ -38,6 +46,10 @@ pub(super) struct Flags {
     pub(super) listen: Vec<SocketAddr>,
     pub(super) users: Vec<(String, String)>,
     pub(super) registration: Option<bool>,
+    pub(super) legacy_auth: Option<bool>,
+    pub(super) plaintext: Option<Plaintext>,
+    pub(super) scram_iterations: Option<u32>,
+    pub(super) ping_interval: Option<u64>,
     pub(super) max_connections: Option<usize>,
 }
 
@@ -64,7 +76,11 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
                 text.parse().map_err(|_| "want an IP address and a port, such as 0.0.0.0:5222 or [::]:5222")
             })?),
             Arg::Long("user") => flags.users.push(user(&mut parser)?),
-            Arg::Long("registration") => flags.registration = Some(is_open(&mut parser)?),
+            Arg::Long("registration") => flags.registration = Some(choice(&mut parser, ON_WIRE)?),
+            Arg::Long("legacy-auth") => flags.legacy_auth = Some(choice(&mut parser, SWITCH)?),
+            Arg::Long("plaintext") => flags.plaintext = Some(choice(&mut parser, PLAINTEXT)?),
+            Arg::Long("scram-iterations") => flags.scram_iterations = Some(parser.value()?.parse()?),
+            Arg::Long("ping-interval") => flags.ping_interval = Some(parser.value()?.parse()?),
             Arg::Long("max-connections") => flags.max_connections = Some(parser.value()?.parse()?),
             Arg::Long("in-memory") => (),
             Arg::Long("version") => return Ok(Parsed::Print(version())),
@@ -82,11 +98,17 @@ fn user(parser: &mut Parser) -> Result<(String, String), lexopt::Error> {
     Ok((name.into(), password.into()))
 }
 
-fn is_open(parser: &mut Parser) -> Result<bool, lexopt::Error> {
-    parser.value()?.parse_with(|text| match text {
-        "open" => Ok(true),
-        "closed" => Ok(false),
-        _ => Err("want open or closed"),
+const ON_WIRE: &[(&str, bool)] = &[("open", true), ("closed", false)];
+const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
+const PLAINTEXT: &[(&str, Plaintext)] =
+    &[("loopback", Plaintext::Loopback), ("always", Plaintext::Always), ("never", Plaintext::Never)];
+
+/// One of a few words.
+fn choice<T: Copy>(parser: &mut Parser, choices: &[(&str, T)]) -> Result<T, lexopt::Error> {
+    parser.value()?.parse_with(|text| {
+        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
+        found.ok_or_else(|| format!("want {}", words()))
     })
 }
 
@@ -123,6 +145,9 @@ mod tests {
             "--domain",
             "--listen 5222",
             "--registration yes",
+            "--plaintext no",
+            "--legacy-auth 1",
+            "--ping-interval -1",
             "--user secret",
             "x",
             "--max-connections -1",

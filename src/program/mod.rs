@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use loquat::{Config, Reactor};
 
@@ -69,6 +70,12 @@ fn config(flags: &Flags) -> Result<Config, String> {
     }
     let all_on_loopback = flags.listen.iter().all(|address| address.ip().is_loopback());
     config.registration = flags.registration.unwrap_or(all_on_loopback);
+    config.legacy_auth = flags.legacy_auth.unwrap_or(config.legacy_auth);
+    config.plaintext = flags.plaintext.unwrap_or(config.plaintext);
+    config.scram_iterations = flags.scram_iterations.unwrap_or(config.scram_iterations).max(1);
+    if let Some(seconds) = flags.ping_interval {
+        config.ping_interval = Some(Duration::from_secs(seconds)).filter(|interval| !interval.is_zero());
+    }
     if let Some(connections) = flags.max_connections {
         config.limits.connections = connections;
     }

@@ -91,4 +91,9 @@ impl Rosters {
     pub(crate) fn entry(&mut self, owner: &str, contact: &Jid) -> &mut RosterItem {
         self.by_owner.entry(owner.into()).or_default().entry(contact.clone()).or_default()
     }
+
+    /// Forgets a whole roster.
+    pub(crate) fn remove(&mut self, owner: &str) {
+        self.by_owner.remove(owner);
+    }
 }

@@ -5,6 +5,7 @@
 //! Left out on purpose: what a stream is; here it is a key.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::slab::Key;
 use crate::xml::writer::Unaddressed;
@@ -20,6 +21,17 @@ pub(crate) struct Session {
     pub(crate) presence: Option<Unaddressed>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
+    /// How another stream may go on with the session, if it may.
+    pub(crate) resumption: Option<Resumption>,
+}
+
+/// How a session is resumed (XEP-0198 section 5).
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    /// What the other stream must know.
+    pub(crate) id: Box<str>,
+    /// For how long the session waits for it.
+    pub(crate) time: Duration,
 }
 
 /// All connected resources by localpart.
@@ -50,7 +62,8 @@ impl Sessions {
     /// Connects a resource whose name is free.
     pub(crate) fn add(&mut self, user: &str, resource: &str, stream: Key) {
         debug_assert!(self.find(user, resource).is_none());
-        let session = Session { resource: resource.into(), stream, presence: None, priority: 0 };
+        let session =
+            Session { resource: resource.into(), stream, presence: None, priority: 0, resumption: None };
         self.by_user.entry(user.into()).or_default().push(session);
     }
 

@@ -99,10 +99,11 @@ impl Feed {
         }
     }
 
-    /// The bytes that a new stream over the same connection begins with (RFC 6120 4.3.3, a restart).
-    pub(super) fn restarted(self) -> Self {
-        let Self { bytes, next, whole, fault, max_bytes, max_attributes, .. } = self;
-        Self { bytes, next, whole, fault, ..Self::new(max_bytes, max_attributes) }
+    /// Moves to a new stream over the same connection (RFC 6120 4.3.3), with the bytes that are left.
+    pub(super) fn restarted(&mut self) -> Self {
+        let bytes = std::mem::take(&mut self.bytes);
+        let Self { next, whole, max_bytes, max_attributes, .. } = *self;
+        Self { bytes, next, whole, ..Self::new(max_bytes, max_attributes) }
     }
 
     /// Takes what a socket gave. `spare` is a buffer to keep them in; [`Feed::take_spare`] gives it back.

@@ -150,9 +150,9 @@ impl Reader {
     }
 
     /// Begins a new stream with what was not read yet (RFC 6120 4.3.3).
-    #[must_use]
-    pub fn restarted(self) -> Self {
-        Self::over(self.events.into_inner().restarted(), self.limits)
+    pub fn restart(&mut self) {
+        let feed = self.events.source_mut().restarted();
+        *self = Self::over(feed, self.limits);
     }
 
     /// Changes how many bytes a stanza may have.

@@ -70,7 +70,7 @@ struct Player<W> {
 }
 
 struct Ear {
-    reader: Option<Reader>,
+    reader: Reader,
     items: VecDeque<Item>,
     inside: bool,
 }
@@ -155,20 +155,21 @@ impl<W: Wire> Player<W> {
     /// A second header is a new stream over the same connection.
     fn restart(&mut self, client: &str) {
         if let Some(ear) = self.ears.get_mut(client).filter(|ear| ear.inside) {
-            ear.reader = ear.reader.take().map(Reader::restarted);
+            ear.reader.restart();
             ear.inside = false;
         }
     }
 
     fn next_item(&mut self, client: &str, patiently: bool) -> Result<Option<Item>, String> {
         let ear = self.ears.entry(client.into()).or_insert_with(|| Ear {
-            reader: Some(Reader::new(NO_LIMITS)),
+            reader: Reader::new(NO_LIMITS),
             items: VecDeque::new(),
             inside: false,
         });
         loop {
-            let reader = ear.reader.as_mut().ok_or("no reader")?;
-            while let Some(item) = reader.next_item().map_err(|error| format!("the server sent {error}"))? {
+            while let Some(item) =
+                ear.reader.next_item().map_err(|error| format!("the server sent {error}"))?
+            {
                 ear.inside |= matches!(item, Item::Header(_));
                 ear.items.push_back(item);
             }
@@ -179,7 +180,7 @@ impl<W: Wire> Player<W> {
             if bytes.is_empty() {
                 return Ok(None);
             }
-            reader.push(&bytes, Vec::new());
+            ear.reader.push(&bytes, Vec::new());
         }
     }
 

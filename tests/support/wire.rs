@@ -40,7 +40,7 @@ struct MemoryClient {
 impl Memory {
     pub fn new(config: Config, grain: usize) -> Self {
         Self {
-            server: Server::new(config, counting_random()),
+            server: Server::new(config, counting_random()).expect("numbers do not run out"),
             clients: HashMap::new(),
             now: Now::default(),
             grain,

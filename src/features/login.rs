@@ -1,0 +1,55 @@
+//! A stream that is not logged in, as the features that log it in see it.
+//!
+//! Left out on purpose: how it gets on; [`crate::stream`] acts on [`Login::outcome`].
+
+use crate::ctx::Ctx;
+use crate::error::StreamError;
+use crate::jid::Jid;
+use crate::peer::Peer;
+use crate::scram::Exchange;
+use crate::slab::Key;
+
+/// What is known of a stream that is not logged in.
+#[derive(Debug, Default)]
+pub(crate) struct Login {
+    /// The id that our header gave the stream.
+    pub(crate) stream_id: String,
+    pub(crate) peer: Peer,
+    /// The bare address of the account, once SASL has proved it; a resource is to be bound then.
+    pub(crate) account: Option<Jid>,
+    /// A SASL exchange that waits for the client's next message.
+    pub(crate) exchange: Option<(Jid, Exchange)>,
+    /// How often a login has failed.
+    pub(crate) failures: u32,
+    /// Whether one of them was by SASL.
+    pub(crate) sasl_failed: bool,
+    /// Set by the handler that gets the stream on.
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// How a stream gets on.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It restarts as this account's (bare address).
+    Authenticated(Jid),
+    /// It has this full address.
+    Bound(Jid),
+    /// It goes on where another stream was, whose full address it takes (XEP-0198).
+    Resumed(Jid, Key),
+    /// It ends.
+    Ended(StreamError),
+}
+
+impl Login {
+    /// Whether another password may be tried for `user`.
+    pub(crate) fn may_try(&self, ctx: &Ctx<'_>, user: &str) -> bool {
+        ctx.tables.guesses.allows(self.peer.network(), user, ctx.now.monotonic)
+    }
+
+    /// A password was wrong.
+    pub(crate) fn failed(&mut self, ctx: &mut Ctx<'_>, user: &str) {
+        log::info!("{}: wrong name or password for {user}", self.peer);
+        self.failures += 1;
+        ctx.tables.guesses.note(self.peer.network(), user, ctx.now.monotonic);
+    }
+}

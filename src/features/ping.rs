@@ -1,0 +1,22 @@
+//! Is anybody there?
+//!
+//! Read first: XEP-0199 section 4. Left out on purpose: our own pings, which are a matter of the stream ([`crate::stream`]).
+
+use super::{Answer, Feature, Route, Target};
+use crate::ctx::Ctx;
+use crate::jid::Jid;
+use crate::ns;
+use crate::stanza::{IqType, Stanza};
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: "XEP-0199: XMPP Ping",
+    iq: &[
+        Route { name: "ping", ns: ns::PING, at: Target::Host, kind: IqType::Get, handler: pong },
+        Route { name: "ping", ns: ns::PING, at: Target::Account, kind: IqType::Get, handler: pong },
+    ],
+    ..Feature::NOTHING
+};
+
+fn pong(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+    Ok(None)
+}

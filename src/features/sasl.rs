@@ -1,0 +1,188 @@
+//! Login by SASL: SCRAM-SHA-1, or the password itself where that may be sent.
+//!
+//! Read first: RFC 6120 section 6, RFC 5802 and RFC 4616 for the two mechanisms, [`crate::scram`] for the arithmetic. A wrong
+//! name and a wrong password get the same answer after the same work.
+//! Left out on purpose: EXTERNAL and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
+
+use super::{ElementRoute, Feature, Login, Outcome, Stage};
+use crate::codec::{base64, from_base64};
+use crate::ctx::Ctx;
+use crate::error::StreamError;
+use crate::jid::Jid;
+use crate::scram::{ClientFirst, Malformed};
+use crate::xml::Element;
+
+const NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: "RFC 6120 section 6: SASL by SCRAM-SHA-1 or PLAIN",
+    stream_feature: |ctx, login| login.account.is_none().then(|| mechanisms(ctx, login)),
+    login_elements: &[ElementRoute { ns: NS, at: Stage::Start, handler: negotiate }],
+    ..Feature::NOTHING
+};
+
+/// RFC 6120 6.4.1, in the order of our preference.
+fn mechanisms(ctx: &Ctx<'_>, login: &Login) -> Element {
+    let mechanism = |name: &'static str| Element::new("mechanism", NS).with_text(name);
+    let scram = Element::new("mechanisms", NS).with(mechanism("SCRAM-SHA-1"));
+    if ctx.config.takes_plaintext_from(&login.peer) {
+        scram.with(mechanism("PLAIN"))
+    } else {
+        scram
+    }
+}
+
+/// The failures that we answer with (RFC 6120 6.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    Aborted,
+    EncryptionRequired,
+    IncorrectEncoding,
+    InvalidAuthzid,
+    InvalidMechanism,
+    MalformedRequest,
+    NotAuthorized,
+    Temporary,
+}
+
+impl Failure {
+    fn to_element(self) -> Element {
+        let condition = match self {
+            Self::Aborted => "aborted",
+            Self::EncryptionRequired => "encryption-required",
+            Self::IncorrectEncoding => "incorrect-encoding",
+            Self::InvalidAuthzid => "invalid-authzid",
+            Self::InvalidMechanism => "invalid-mechanism",
+            Self::MalformedRequest => "malformed-request",
+            Self::NotAuthorized => "not-authorized",
+            Self::Temporary => "temporary-auth-failure",
+        };
+        Element::new("failure", NS).with(Element::new(condition, NS))
+    }
+}
+
+impl From<Malformed> for Failure {
+    fn from(_: Malformed) -> Self {
+        Self::MalformedRequest
+    }
+}
+
+/// One step of an exchange; it begins with `<auth/>` and ends with success or failure.
+fn negotiate(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, StreamError> {
+    let answer = match element.name() {
+        "auth" => auth(ctx, login, element),
+        "response" => respond(ctx, login, element),
+        "abort" => Err(Failure::Aborted),
+        _ => return Err(StreamError::UnsupportedStanzaType),
+    };
+    Ok(answer.unwrap_or_else(|failure| {
+        login.exchange = None;
+        failure.to_element()
+    }))
+}
+
+/// RFC 6120 6.4.2. A new `<auth/>` gives up what was begun before.
+fn auth(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, Failure> {
+    login.exchange = None;
+    match element.attr("mechanism") {
+        Some("SCRAM-SHA-1") => scram_first(ctx, login, &message(element)?),
+        Some("PLAIN") if ctx.config.takes_plaintext_from(&login.peer) => {
+            plain(ctx, login, &message(element)?)
+        }
+        Some("PLAIN") => Err(Failure::EncryptionRequired),
+        _ => Err(Failure::InvalidMechanism),
+    }
+}
+
+/// RFC 6120 6.4.4.
+fn respond(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, Failure> {
+    if login.exchange.is_some() {
+        return scram_final(ctx, login, &message(element)?);
+    }
+    Err(Failure::MalformedRequest)
+}
+
+/// The text of an element: base64 of UTF-8, `=` for nothing at all (RFC 6120 6.4.2).
+fn message(element: &Element) -> Result<String, Failure> {
+    let text = element.text();
+    if text == "=" {
+        return Ok(String::new());
+    }
+    let bytes = from_base64(&text).ok_or(Failure::IncorrectEncoding)?;
+    String::from_utf8(bytes).map_err(|_| Failure::MalformedRequest)
+}
+
+/// RFC 4616 section 2: for whom, who, password.
+fn plain(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element, Failure> {
+    let mut parts = message.split('\0');
+    let (Some(authzid), Some(name), Some(password), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Failure::MalformedRequest);
+    };
+    let authzid = Some(authzid).filter(|authzid| !authzid.is_empty());
+    let account = account(ctx, login, authzid, name)?;
+    let user = account.local().unwrap_or_default();
+    if ctx.tables.accounts.has_password(user, password) {
+        succeed(login, account, None)
+    } else {
+        Err(fail(ctx, login, user))
+    }
+}
+
+fn scram_first(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element, Failure> {
+    let first = ClientFirst::parse(message)?;
+    let account = account(ctx, login, first.authzid.as_deref(), &first.username)?;
+    let keys = ctx.tables.accounts.keys(account.local().unwrap_or_default());
+    let nonce = ctx.random.token().map_err(|_| Failure::Temporary)?;
+    let exchange = first.answered(keys, &nonce);
+    let challenge = Element::new("challenge", NS).with_text(base64(exchange.server_first().as_bytes()));
+    login.exchange = Some((account, exchange));
+    Ok(challenge)
+}
+
+fn scram_final(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element, Failure> {
+    let (account, exchange) = login.exchange.take().ok_or(Failure::MalformedRequest)?;
+    let user = account.local().unwrap_or_default();
+    match exchange.finish(message)? {
+        // The account may have been ended since the exchange began.
+        Some(server_final) if ctx.tables.accounts.exists(user) => {
+            succeed(login, account, Some(&server_final))
+        }
+        _ => Err(fail(ctx, login, user)),
+    }
+}
+
+/// The account that a client wants to log in to, if it wants nobody else's (RFC 6120 6.3.8), and may try.
+fn account(ctx: &mut Ctx<'_>, login: &mut Login, authzid: Option<&str>, name: &str) -> Result<Jid, Failure> {
+    let Ok(account) = Jid::new(Some(name), ctx.config.domain(), None) else {
+        return Err(fail(ctx, login, name));
+    };
+    let wanted =
+        authzid.map(|authzid| authzid.parse::<Jid>().map_err(|_| Failure::InvalidAuthzid)).transpose()?;
+    let is_own = |wanted: &Jid| {
+        wanted.local() == account.local() && ctx.config.is_ours(wanted.domain()) && wanted.is_bare()
+    };
+    if !wanted.as_ref().map_or(true, is_own) {
+        return Err(Failure::InvalidAuthzid);
+    }
+    if !login.may_try(ctx, account.local().unwrap_or_default()) {
+        return Err(Failure::Temporary);
+    }
+    Ok(account)
+}
+
+fn succeed(login: &mut Login, account: Jid, data: Option<&str>) -> Result<Element, Failure> {
+    login.outcome = Some(Outcome::Authenticated(account));
+    let success = Element::new("success", NS);
+    Ok(match data {
+        Some(data) => success.with_text(base64(data.as_bytes())),
+        None => success,
+    })
+}
+
+fn fail(ctx: &mut Ctx<'_>, login: &mut Login, user: &str) -> Failure {
+    login.sasl_failed = true;
+    login.failed(ctx, user);
+    Failure::NotAuthorized
+}

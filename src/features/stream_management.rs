@@ -1,0 +1,99 @@
+//! Stanzas acknowledged both ways, and streams that outlive their connection.
+//!
+//! Read first: XEP-0198. [`crate::outbox`] keeps what is not acknowledged, [`crate::stream`] waits for a lost client to come
+//! back. Here is what is said about it. Left out on purpose: the attribute `location`; there is only one place.
+
+use std::time::Duration;
+
+use super::{ElementRoute, Feature, Login, Outcome, Stage};
+use crate::ctx::Ctx;
+use crate::error::StreamError;
+use crate::jid::Jid;
+use crate::ns;
+use crate::ns::STREAM_MANAGEMENT as NS;
+use crate::slab::Key;
+use crate::tables::Resumption;
+use crate::xml::Element;
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: "XEP-0198: Stream Management",
+    stream_feature: |_, login| login.account.as_ref().map(|_| Element::new("sm", NS)),
+    login_elements: &[ElementRoute { ns: NS, at: Stage::Authenticated, handler: before_binding }],
+    elements: &[(NS, manage)],
+    ..Feature::NOTHING
+};
+
+fn failed(condition: &'static str) -> Element {
+    Element::new("failed", NS).with(Element::new(condition, ns::STANZA_ERRORS))
+}
+
+/// XEP-0198 section 3 and 4: one who has a resource.
+fn manage(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    stream: Key,
+    element: &Element,
+) -> Result<Option<Element>, StreamError> {
+    match element.name() {
+        "enable" => Ok(Some(enable(ctx, from, stream, element))),
+        "r" => Ok(ctx.outboxes.received(stream).map(|h| Element::new("a", NS).with_attr("h", h.to_string()))),
+        "a" => {
+            let h = number(element, "h").ok_or(StreamError::BadFormat)?;
+            let acknowledged = ctx.outboxes.acknowledge(stream, h);
+            acknowledged.map(|()| None).map_err(|sent| StreamError::HandledCountTooHigh { h, sent })
+        }
+        "resume" => Ok(Some(failed("unexpected-request"))),
+        _ => Err(StreamError::UnsupportedStanzaType),
+    }
+}
+
+fn number(element: &Element, name: &str) -> Option<u32> {
+    element.attr(name)?.parse().ok()
+}
+
+/// XEP-0198 section 3.
+fn enable(ctx: &mut Ctx<'_>, from: &Jid, stream: Key, element: &Element) -> Element {
+    if !ctx.outboxes.manage(stream) {
+        return failed("unexpected-request");
+    }
+    let enabled = Element::new("enabled", NS);
+    if !matches!(element.attr("resume"), Some("true" | "1")) {
+        return enabled;
+    }
+    let (Some(user), Some(resource), Ok(id)) = (from.local(), from.resource(), ctx.random.token()) else {
+        return enabled;
+    };
+    let wanted = number(element, "max").map(|seconds| Duration::from_secs(seconds.into()));
+    let time = wanted.into_iter().chain([ctx.config.limits.resumption_time]).min().unwrap_or_default();
+    if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+        session.resumption = Some(Resumption { id: id.clone().into(), time });
+    }
+    enabled.with_attr("id", id).with_attr("resume", "true").with_attr("max", time.as_secs().to_string())
+}
+
+/// XEP-0198 section 5: one who has proved an account may go on with a session of it, instead of binding a resource.
+fn before_binding(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, StreamError> {
+    match element.name() {
+        "resume" => resume(ctx, login, element),
+        "enable" => Ok(failed("unexpected-request")),
+        _ => Err(StreamError::UnsupportedStanzaType),
+    }
+}
+
+fn resume(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, StreamError> {
+    let (Some(account), Some(id), Some(h)) = (&login.account, element.attr("previd"), number(element, "h"))
+    else {
+        return Ok(failed("bad-request"));
+    };
+    let mut sessions = ctx.tables.sessions.of(account.local().unwrap_or_default()).iter();
+    let session = sessions.find(|session| session.resumption.as_ref().is_some_and(|r| *r.id == *id));
+    let Some((session, address)) = session.and_then(|s| Some((s, account.with_resource(&s.resource).ok()?)))
+    else {
+        return Ok(failed("item-not-found"));
+    };
+    let old = session.stream;
+    ctx.outboxes.acknowledge(old, h).map_err(|sent| StreamError::HandledCountTooHigh { h, sent })?;
+    let received = ctx.outboxes.received(old).unwrap_or_default();
+    login.outcome = Some(Outcome::Resumed(address, old));
+    Ok(Element::new("resumed", NS).with_attr("previd", id.to_owned()).with_attr("h", received.to_string()))
+}

@@ -1,0 +1,34 @@
+//! How often logins have failed lately, from where and for whom.
+//!
+//! One address may fail so often, one account so much oftener that a single address cannot use up what the account
+//! has: nobody locks another out. Left out on purpose: passwords.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::rates::{Rate, Rates};
+
+pub(crate) struct Guesses {
+    by_address: Rates<IpAddr>,
+    of_account: Rates<Box<str>>,
+}
+
+impl Guesses {
+    pub(crate) fn new(by_address: Rate, of_account: Rate) -> Self {
+        Self { by_address: Rates::new(by_address), of_account: Rates::new(of_account) }
+    }
+
+    /// Whether a login for `user` from `address` may be tried.
+    pub(crate) fn allows(&self, address: Option<IpAddr>, user: &str, now: Duration) -> bool {
+        let address_may = address.map_or(true, |address| self.by_address.allows(&address, now));
+        address_may && self.of_account.allows(&user.into(), now)
+    }
+
+    /// A login has failed.
+    pub(crate) fn note(&mut self, address: Option<IpAddr>, user: &str, now: Duration) {
+        if let Some(address) = address {
+            self.by_address.note(address, now);
+        }
+        self.of_account.note(user.into(), now);
+    }
+}
