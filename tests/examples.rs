@@ -1,17 +1,19 @@
-//! The examples do what they say: each that ends is run, and what it prints is looked at.
+//! The examples do what they say: each that ends is run, and what it prints is looked at; each file for netcat is played,
+//! and brings back what `examples/netcat/README.md` shows.
 //!
 //! `cargo test` builds the examples; `cargo test --test examples` by itself does not.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use loquat::xml::Element;
-use loquat::{Config, Event, Reactor};
+use loquat::{Close, Config, Event, Now, Peer, Reactor, Server, StreamId};
 
 /// How long an example may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -162,4 +164,87 @@ fn client_with_a_wrong_password() {
     let outcome = run("client", &[&address, "用户1", "x"], || reactor.poll_once(Some(TURN)).unwrap());
     assert!(!outcome.success && outcome.printed.contains("<not-authorized "), "{}", outcome.printed);
     assert!(outcome.printed.contains("the server does not let us in"), "{}", outcome.printed);
+}
+
+/// The page of the files for netcat, and its commands played in order on one server.
+struct Page {
+    server: Server,
+    /// What has come back on each connection, in the order of the commands.
+    heard: Vec<(StreamId, String)>,
+}
+
+const NETCAT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/netcat");
+
+/// The commands of the page that send a file, each with what it shows to come back.
+fn commands(page: &str) -> Vec<(&str, &str)> {
+    let blocks = page.split("```console\n$ ").skip(1).filter_map(|rest| rest.split_once("\n```"));
+    blocks
+        .filter_map(|(block, _)| block.split_once('\n'))
+        .filter(|(command, _)| command.contains(".xml"))
+        .collect()
+}
+
+fn file_of(command: &str) -> &str {
+    command.split_whitespace().find_map(|word| word.strip_prefix("examples/netcat/")).unwrap()
+}
+
+impl Page {
+    /// One connection: the file, and then its end, unless `cat FILE -` goes on with what is typed.
+    fn play(&mut self, command: &str) {
+        let id = self.server.open(Peer::default(), Now::default()).unwrap();
+        self.heard.push((id, String::new()));
+        let bytes = fs::read(format!("{NETCAT}/{}", file_of(command))).unwrap();
+        self.server.receive(id, &bytes, Now::default());
+        if !command.starts_with("cat ") {
+            self.server.half_closed(id, Now::default());
+        }
+        self.deliver();
+    }
+
+    fn deliver(&mut self) {
+        while let Some(id) = self.server.next_dirty() {
+            let outgoing = self.server.outgoing(id);
+            let (sent, close) = (outgoing.bytes.len(), outgoing.close);
+            if let Some((_, heard)) = self.heard.iter_mut().rev().find(|(whose, _)| *whose == id) {
+                heard.push_str(std::str::from_utf8(outgoing.bytes).unwrap());
+            }
+            self.server.sent(id, sent);
+            if close != Close::No {
+                self.server.hung_up(id, Now::default());
+            }
+        }
+    }
+}
+
+/// Without white space, and without the first id, which is the stream's own.
+fn comparable(text: &str) -> String {
+    let text: String = text.split_whitespace().collect();
+    let (before, rest) = text.split_once("id='").unwrap();
+    let (_, behind) = rest.split_once('\'').unwrap();
+    format!("{before}{behind}")
+}
+
+#[test]
+fn netcat() {
+    let text = fs::read_to_string(format!("{NETCAT}/README.md")).unwrap();
+    let mut config = Config::new("localhost").unwrap();
+    config.registration = true;
+    let server = Server::new(config, Box::new(|_| Ok(()))); // nothing here must be unpredictable
+    let mut page = Page { server, heard: Vec::new() };
+    for (command, _) in commands(&text) {
+        page.play(command);
+    }
+    for ((command, shown), (_, heard)) in commands(&text).into_iter().zip(&page.heard) {
+        assert_eq!(comparable(heard), comparable(shown), "\n$ {command}\nbrings back\n{heard}\n");
+    }
+}
+
+#[test]
+fn every_file_for_netcat_is_on_its_page() {
+    let text = fs::read_to_string(format!("{NETCAT}/README.md")).unwrap();
+    let shown: Vec<&str> = commands(&text).into_iter().map(|(command, _)| file_of(command)).collect();
+    for entry in fs::read_dir(NETCAT).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "README.md" || shown.contains(&name.as_str()), "README.md does not show {name}");
+    }
 }
