@@ -185,3 +185,10 @@ impl Limits {
         XmlLimits { stanza_bytes: self.stanza_bytes, ..self.before_login() }
     }
 }
+
+/// Those that a server with the default limits holds its clients to; good enough for a client, too.
+impl Default for XmlLimits {
+    fn default() -> Self {
+        Limits::default().after_login()
+    }
+}

@@ -37,6 +37,9 @@ pub struct Reactor {
     server: Server,
     poll: Poll,
     events: mio::Events,
+    /// The last turn took as many events as it could, so there may be more. A host whose poll is edge-triggered, too, is
+    /// not told of those.
+    may_have_events: bool,
     listeners: Vec<Listener>,
     /// By the slot of the stream's id.
     connections: Vec<Option<Connection>>,
@@ -87,6 +90,7 @@ impl Reactor {
             server: Server::new(config, system::random()?)?,
             poll,
             events: mio::Events::with_capacity(EVENTS),
+            may_have_events: false,
             listeners,
             connections: Vec::new(),
             readable: VecDeque::new(),
@@ -117,7 +121,7 @@ impl Reactor {
     /// How long from now until [`Reactor::poll_once`] must be called although the descriptor is not readable; `None` if
     /// it need not be.
     pub fn next_deadline(&self) -> Option<Duration> {
-        if !self.readable.is_empty() || self.server.is_dirty() {
+        if self.may_have_events || !self.readable.is_empty() || self.server.is_dirty() {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(|listener| listener.waiting_from);
@@ -147,6 +151,7 @@ impl Reactor {
             Err(_) => self.events.clear(),
             Ok(()) => (),
         }
+        self.may_have_events = self.events.iter().count() == self.events.capacity();
         self.note_events();
         self.accept_waiting();
         for _ in 0..self.readable.len() {
@@ -358,5 +363,48 @@ impl std::os::fd::AsRawFd for Reactor {
 impl std::fmt::Debug for Reactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor").field("domain", &self.server.config().domain()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::os::fd::AsRawFd;
+
+    use mio::unix::SourceFd;
+
+    use super::*;
+
+    /// The loop of a host that is told of the reactor's descriptor once, goes by [`Reactor::next_deadline`], and is done when
+    /// nothing happens any more.
+    fn host(reactor: &mut Reactor) {
+        const QUIET: Duration = Duration::from_millis(100);
+        let (mut poll, mut events) = (Poll::new().unwrap(), mio::Events::with_capacity(8));
+        poll.registry().register(&mut SourceFd(&reactor.as_raw_fd()), Token(0), Interest::READABLE).unwrap();
+        loop {
+            let timeout = reactor.next_deadline().map_or(QUIET, |deadline| deadline.min(QUIET));
+            poll.poll(&mut events, Some(timeout)).unwrap();
+            if events.is_empty() && timeout == QUIET {
+                return;
+            }
+            reactor.poll_once(Some(Duration::ZERO)).unwrap();
+        }
+    }
+
+    #[test]
+    fn more_events_than_a_turn_takes_keep_a_host_turning() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut reactor = Reactor::bind(Config::new("localhost").unwrap(), &[loopback]).unwrap();
+        reactor.events = mio::Events::with_capacity(1);
+        let address = reactor.local_addresses().next().unwrap();
+        let mut clients: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        host(&mut reactor);
+        let header = format!("<s:stream xmlns:s='{}' xmlns='{}'>", crate::ns::STREAM, crate::ns::CLIENT);
+        clients.iter_mut().for_each(|client| client.write_all(header.as_bytes()).unwrap());
+        host(&mut reactor);
+        for client in &mut clients {
+            client.set_nonblocking(true).unwrap();
+            assert!(client.read(&mut [0; 1000]).is_ok(), "a client was not served");
+        }
     }
 }
