@@ -23,7 +23,8 @@ const HEADER: &str = "<stream:stream to='localhost' xmlns='jabber:client' \
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut urandom = File::open("/dev/urandom")?;
-    let mut server = Server::new(Config::new("localhost")?, Box::new(move |bytes| urandom.read_exact(bytes)));
+    let mut server =
+        Server::new(Config::new("localhost")?, Box::new(move |bytes| urandom.read_exact(bytes)))?;
     server.add_account("罗密欧", "secret")?;
     server.add_account("朱丽叶", "secret")?;
     // Each sees whether the other is there.

@@ -229,7 +229,7 @@ fn netcat() {
     let text = fs::read_to_string(format!("{NETCAT}/README.md")).unwrap();
     let mut config = Config::new("localhost").unwrap();
     config.registration = true;
-    let server = Server::new(config, Box::new(|_| Ok(()))); // nothing here must be unpredictable
+    let server = Server::new(config, Box::new(|_| Ok(()))).unwrap(); // nothing here must be unpredictable
     let mut page = Page { server, heard: Vec::new() };
     for (command, _) in commands(&text) {
         page.play(command);

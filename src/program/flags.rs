@@ -17,7 +17,8 @@ usage: loquat [OPTION]...
   --domain NAME              the server's one true name [localhost]
   --alias NAME               another name or IP address of the same host; may be repeated
   --listen ADDR:PORT         where to listen; may be repeated; port 0 picks a free one
-                             [127.0.0.1:5222 and [::1]:5222]
+                             [127.0.0.1:5222 and [::1]:5222]; an address that is named is an
+                             alias, too
   --user NAME:PASSWORD       an account; may be repeated (the command line is visible to
                              other users of this machine)
   --registration open|closed whether anybody may make an account over the wire

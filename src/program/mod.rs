@@ -6,7 +6,7 @@ mod flags;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -47,8 +47,7 @@ impl From<io::Error> for Failure {
 
 fn serve(flags: &Flags) -> Result<(), Failure> {
     let config = config(flags).map_err(Failure::Usage)?;
-    let mut reactor =
-        if flags.listen.is_empty() { bind_loopback(config)? } else { Reactor::bind(config, &flags.listen)? };
+    let mut reactor = bind(config, flags)?;
     for (name, password) in &flags.users {
         let added = reactor.server().add_account(name, password);
         added.map_err(|error| Failure::Usage(format!("--user {name}: {error}")))?;
@@ -68,7 +67,13 @@ fn config(flags: &Flags) -> Result<Config, String> {
     for alias in &flags.aliases {
         config.add_alias(alias).map_err(|error| format!("--alias {alias}: {error}"))?;
     }
-    let all_on_loopback = flags.listen.iter().all(|address| address.ip().is_loopback());
+    let ips: Vec<IpAddr> = addresses(flags).iter().map(SocketAddr::ip).collect();
+    for ip in ips.iter().filter(|ip| !ip.is_unspecified()) {
+        // Who connects to a number calls the host by that number.
+        let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+        config.add_alias(&name).map_err(|error| format!("--listen {ip}: {error}"))?;
+    }
+    let all_on_loopback = ips.iter().all(IpAddr::is_loopback);
     config.registration = flags.registration.unwrap_or(all_on_loopback);
     config.legacy_auth = flags.legacy_auth.unwrap_or(config.legacy_auth);
     config.plaintext = flags.plaintext.unwrap_or(config.plaintext);
@@ -82,13 +87,22 @@ fn config(flags: &Flags) -> Result<Config, String> {
     Ok(config)
 }
 
-/// Both loopback addresses, or the old one alone where the system has no IPv6.
-fn bind_loopback(config: Config) -> io::Result<Reactor> {
-    let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, CLIENT_PORT));
-    let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, CLIENT_PORT));
-    Reactor::bind(config.clone(), &[v4, v6]).or_else(|error| match error.kind() {
-        ErrorKind::AddrInUse | ErrorKind::PermissionDenied => Err(error),
-        _ => Reactor::bind(config, &[v4]),
+/// Where to listen: both loopback addresses, if nothing else was said.
+fn addresses(flags: &Flags) -> Vec<SocketAddr> {
+    match flags.listen.as_slice() {
+        [] => vec![(Ipv4Addr::LOCALHOST, CLIENT_PORT).into(), (Ipv6Addr::LOCALHOST, CLIENT_PORT).into()],
+        addresses => addresses.to_vec(),
+    }
+}
+
+/// Listens. Where nothing was said and the system has no IPv6, the old loopback address is enough.
+fn bind(config: Config, flags: &Flags) -> io::Result<Reactor> {
+    let addresses = addresses(flags);
+    Reactor::bind(config.clone(), &addresses).or_else(|error| match (addresses.as_slice(), error.kind()) {
+        ([v4, _], ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) if flags.listen.is_empty() => {
+            Reactor::bind(config, &[*v4])
+        }
+        _ => Err(error),
     })
 }
 
