@@ -99,9 +99,8 @@ fn addresses(flags: &Flags) -> Vec<SocketAddr> {
 fn bind(config: Config, flags: &Flags) -> io::Result<Reactor> {
     let addresses = addresses(flags);
     Reactor::bind(config.clone(), &addresses).or_else(|error| match (addresses.as_slice(), error.kind()) {
-        ([v4, _], ErrorKind::AddrNotAvailable | ErrorKind::Unsupported) if flags.listen.is_empty() => {
-            Reactor::bind(config, &[*v4])
-        }
+        (_, ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => Err(error),
+        ([v4, _], _) if flags.listen.is_empty() => Reactor::bind(config, &[*v4]),
         _ => Err(error),
     })
 }
