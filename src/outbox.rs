@@ -85,8 +85,9 @@ struct Entry {
 /// What an inactive client does not get yet (XEP-0352): of each sender the last presence and the last chat state.
 type Held = BTreeMap<(&'static str, String), Vec<u8>>;
 
-/// Senders whose news are held back; with one more, all go out.
-const MAX_HELD: usize = 1_024;
+/// Senders whose news are held back, and bytes of such news; with more, all go out.
+const MAX_HELD: usize = 256;
+const MAX_HELD_BYTES: usize = 4_096;
 
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
@@ -171,6 +172,10 @@ impl Outboxes {
                     let kept = held.entry(news).or_default();
                     kept.clear();
                     write(kept);
+                    if kept.len() > MAX_HELD_BYTES {
+                        outbox.release();
+                        self.mark_dirty(key);
+                    }
                     return true;
                 }
                 None => outbox.release(),

@@ -27,7 +27,7 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
 }
 
 /// XEP-0198 section 8: a stanza that a lost stream of this priority did not acknowledge goes where it would have gone
-/// without that stream. What an account got on several streams at once, it has.
+/// without that stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
 pub(crate) fn give_back(ctx: &mut Ctx<'_>, stanza: &Stanza, priority: Option<i8>) {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
     let (Some(from), Some(to)) = (from, &stanza.to) else { return };

@@ -103,7 +103,7 @@ impl Server {
     /// A connection brought bytes; they are acted upon at once. Pass on at most some 16 KB at a time, so that no peer
     /// keeps the others waiting.
     pub fn receive(&mut self, id: StreamId, bytes: &[u8], now: Now) {
-        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reads()) else { return };
         stream.push(bytes, std::mem::take(&mut self.spare), now.monotonic);
         while self.with(id, now, Stream::step) == Some(true) {
             self.settle(now);

@@ -82,6 +82,11 @@ impl Stream {
         self.deadline
     }
 
+    /// Whether anything more is read.
+    pub(crate) fn reads(&self) -> bool {
+        !matches!(self.phase, Phase::Detached(_) | Phase::Ended)
+    }
+
     /// Takes bytes, to be acted upon by [`Stream::step`]. `spare` is a buffer to keep them in until
     /// [`Stream::take_spare`].
     pub(crate) fn push(&mut self, bytes: &[u8], spare: Vec<u8>, now: Duration) {
@@ -99,7 +104,7 @@ impl Stream {
 
     /// Acts on the next item of what was read. `false` once there is none, or the stream has ended.
     pub(crate) fn step(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        if matches!(self.phase, Phase::Detached(_) | Phase::Ended) {
+        if !self.reads() {
             return false;
         }
         match self.reader.next_item() {

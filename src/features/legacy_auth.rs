@@ -90,7 +90,7 @@ fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         (None, None) => false,
     };
     if !good {
-        login.failed(ctx, user);
+        login.failed(ctx, Some(user));
         return Err(Condition::NotAuthorized.into());
     }
     login.outcome = Some(Outcome::Bound(address));

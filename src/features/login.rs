@@ -46,9 +46,9 @@ impl Login {
         ctx.tables.guesses.allows(self.peer.network(), user, ctx.now.monotonic)
     }
 
-    /// A password was wrong.
-    pub(crate) fn failed(&mut self, ctx: &mut Ctx<'_>, user: &str) {
-        log::info!("{}: wrong name or password for {user}", self.peer);
+    /// A name or a password was wrong. The name is not logged: it may be a password in the wrong field.
+    pub(crate) fn failed(&mut self, ctx: &mut Ctx<'_>, user: Option<&str>) {
+        log::info!("{}: a login has failed", self.peer);
         self.failures += 1;
         ctx.tables.guesses.note(self.peer.network(), user, ctx.now.monotonic);
     }

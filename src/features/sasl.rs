@@ -126,7 +126,7 @@ fn plain(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element,
     if ctx.tables.accounts.has_password(user, password) {
         succeed(login, account, None)
     } else {
-        Err(fail(ctx, login, user))
+        Err(fail(ctx, login, Some(user)))
     }
 }
 
@@ -149,14 +149,14 @@ fn scram_final(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<El
         Some(server_final) if ctx.tables.accounts.exists(user) => {
             succeed(login, account, Some(&server_final))
         }
-        _ => Err(fail(ctx, login, user)),
+        _ => Err(fail(ctx, login, Some(user))),
     }
 }
 
 /// The account that a client wants to log in to, if it wants nobody else's (RFC 6120 6.3.8), and may try.
 fn account(ctx: &mut Ctx<'_>, login: &mut Login, authzid: Option<&str>, name: &str) -> Result<Jid, Failure> {
     let Ok(account) = Jid::new(Some(name), ctx.config.domain(), None) else {
-        return Err(fail(ctx, login, name));
+        return Err(fail(ctx, login, None));
     };
     let wanted =
         authzid.map(|authzid| authzid.parse::<Jid>().map_err(|_| Failure::InvalidAuthzid)).transpose()?;
@@ -181,7 +181,7 @@ fn succeed(login: &mut Login, account: Jid, data: Option<&str>) -> Result<Elemen
     })
 }
 
-fn fail(ctx: &mut Ctx<'_>, login: &mut Login, user: &str) -> Failure {
+fn fail(ctx: &mut Ctx<'_>, login: &mut Login, user: Option<&str>) -> Failure {
     login.sasl_failed = true;
     login.failed(ctx, user);
     Failure::NotAuthorized

@@ -24,11 +24,13 @@ impl Guesses {
         address_may && self.of_account.allows(&user.into(), now)
     }
 
-    /// A login has failed.
-    pub(crate) fn note(&mut self, address: Option<IpAddr>, user: &str, now: Duration) {
+    /// A login has failed; for `user`, if that can be one.
+    pub(crate) fn note(&mut self, address: Option<IpAddr>, user: Option<&str>, now: Duration) {
         if let Some(address) = address {
             self.by_address.note(address, now);
         }
-        self.of_account.note(user.into(), now);
+        if let Some(user) = user {
+            self.of_account.note(user.into(), now);
+        }
     }
 }
