@@ -72,7 +72,7 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Un
     for session in sessions.available(user) {
         ctx.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
     }
-    for (contact, item) in ctx.tables.rosters.of(user) {
+    for (contact, item) in ctx.tables.accounts.contacts(user) {
         let (true, Some(name)) = (item.subscription.is_from(), ctx.config.account(contact)) else { continue };
         for session in sessions.available(name) {
             ctx.outboxes.send_copy(session.stream, presence, || from.to_string(), contact.as_str());
@@ -82,12 +82,12 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Un
 
 /// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring.
 fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, resource: &str) {
-    let (config, sessions, rosters) = (ctx.config, &ctx.tables.sessions, &ctx.tables.rosters);
+    let (config, sessions, accounts) = (ctx.config, &ctx.tables.sessions, &ctx.tables.accounts);
     let Some(stream) = sessions.find(user, resource).map(|session| session.stream) else { return };
-    let visible = rosters.of(user).filter(|(_, item)| item.subscription.is_to());
+    let visible = accounts.contacts(user).filter(|(_, item)| item.subscription.is_to());
     let contacts = visible
         .filter_map(|(contact, _)| config.account(contact))
-        .filter(|name| rosters.item(name, to.bare_str()).is_some_and(|item| item.subscription.is_from()));
+        .filter(|name| accounts.contact(name, to.bare_str()).is_some_and(|item| item.subscription.is_from()));
     for name in std::iter::once(user).chain(contacts) {
         for session in sessions.available(name).filter(|session| session.stream != stream) {
             let Some(presence) = &session.presence else { continue };

@@ -24,7 +24,7 @@ use crate::random::{Random, RandomSource};
 use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
 use crate::stream::{self, Stream};
-use crate::tables::{AccountError, Accounts, Guesses, Rates, Rosters, Sessions, Storage, Tables, SALT_BYTES};
+use crate::tables::{AccountError, Accounts, Change, Guesses, Rates, Sessions, Storage, Tables, SALT_BYTES};
 use crate::xml::{Reader, XmlError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
@@ -58,7 +58,6 @@ impl Server {
         let storage = Storage { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
         let tables = Tables {
             accounts: Accounts::new(storage, &random.bytes::<DECOY_BYTES>()?),
-            rosters: Rosters::default(),
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
@@ -178,7 +177,7 @@ impl Server {
     pub fn add_account(&mut self, name: &str, password: &str) -> Result<(), AccountError> {
         let address = self.address_of(name)?;
         let salt = self.random.bytes::<SALT_BYTES>().map_err(|_| AccountError::NoRandom)?;
-        self.tables.accounts.create(address.local().unwrap_or_default(), password, &salt)
+        self.tables.create_account(address.local().unwrap_or_default(), password, &salt)
     }
 
     /// Lets one account see another's presence, and puts each into the other's roster.
@@ -190,15 +189,18 @@ impl Server {
         let (Some(watcher_name), Some(watched_name)) = (watcher.local(), watched.local()) else {
             return Err(AccountError::BadName);
         };
-        let Tables { accounts, rosters, .. } = &mut self.tables;
+        let accounts = &self.tables.accounts;
         if !accounts.exists(watcher_name) || !accounts.exists(watched_name) {
             return Err(AccountError::Unknown);
         }
-        let item = rosters.entry(watcher_name, &watched);
-        item.subscription = item.subscription.with_to();
-        let item = rosters.entry(watched_name, &watcher);
-        item.subscription = item.subscription.with_from();
-        Ok(())
+        let mut to = accounts.contact(watcher_name, watched.as_str()).cloned().unwrap_or_default();
+        to.subscription = to.subscription.with_to();
+        let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
+        from.subscription = from.subscription.with_from();
+        let changed = self.tables.change(watcher_name, Change::Contact(watched.clone(), Some(to)));
+        changed
+            .and_then(|()| self.tables.change(watched_name, Change::Contact(watcher.clone(), Some(from))))
+            .map_err(|_| AccountError::NotRecorded)
     }
 
     fn address_of(&self, name: &str) -> Result<Jid, AccountError> {

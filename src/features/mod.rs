@@ -121,6 +121,8 @@ pub(crate) enum Target {
     Account,
     /// The server.
     Host,
+    /// Another account, by its bare address; the server answers on its behalf (RFC 6121 8.5.2.1.3).
+    Other,
 }
 
 fn find<W: PartialEq, H: Copy>(routes: &[Route<W, H>], at: &W, kind: IqType, payload: &Element) -> Option<H> {
@@ -193,8 +195,11 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
     let target = match &stanza.to {
         None => Target::Account,
         Some(to) if own(to) => Target::Account,
-        Some(to) if ctx.owner_of(to) == Owner::Host => Target::Host,
-        Some(to) => return router::route(ctx, from, to, stanza),
+        Some(to) => match (ctx.owner_of(to), stanza.kind) {
+            (Owner::Host, _) => Target::Host,
+            (Owner::Account(_), Kind::Iq(_)) if to.is_bare() => Target::Other,
+            _ => return router::route(ctx, from, to, stanza),
+        },
     };
     match (stanza.kind, &stanza.to) {
         (Kind::Iq(kind), _) => request(ctx, from, target, kind, stanza),

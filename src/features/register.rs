@@ -11,7 +11,7 @@ use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
 use crate::presence;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::{AccountError, SALT_BYTES};
+use crate::tables::{AccountError, Change, SALT_BYTES};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -73,7 +73,7 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         ));
     }
     let salt = salt(ctx)?;
-    ctx.tables.accounts.create(address.local().unwrap_or_default(), &password, &salt).map_err(explain)?;
+    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt).map_err(explain)?;
     if let Some(network) = network {
         ctx.tables.registrations.note(network, now);
     }
@@ -88,6 +88,7 @@ fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], StanzaError> {
 fn explain(error: AccountError) -> StanzaError {
     let condition = match error {
         AccountError::Exists => Condition::Conflict,
+        AccountError::NotRecorded => Condition::ResourceConstraint,
         _ => Condition::NotAcceptable,
     };
     StanzaError::because(condition, error.to_string())
@@ -120,14 +121,13 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
         ));
     };
     let salt = salt(ctx)?;
-    ctx.tables.accounts.set_password(user, &password, &salt).map_err(explain)?;
+    ctx.tables.set_password(user, &password, &salt).map_err(explain)?;
     log::info!("{from} has changed the password");
     Ok(None)
 }
 
 /// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
-    log::info!("{from} has ended the account");
     let sessions: Vec<_> =
         ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
     for (resource, stream) in sessions {
@@ -136,7 +136,7 @@ fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
         }
         ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
     }
-    ctx.tables.accounts.remove(user);
-    ctx.tables.rosters.remove(user);
+    ctx.tables.change(user, Change::Removed)?;
+    log::info!("{from} has ended the account");
     Ok(None)
 }

@@ -6,7 +6,7 @@ use super::{Answer, Feature, Route, Target};
 use crate::ctx::Ctx;
 use crate::jid::Jid;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::RosterItem;
+use crate::tables::Contact;
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:roster";
@@ -20,12 +20,12 @@ pub(super) const FEATURE: Feature = Feature {
 /// RFC 6121 2.1.3: the whole roster; an empty one still has its `<query/>`.
 fn get(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
     let owner = from.local().unwrap_or_default();
-    let items = ctx.tables.rosters.of(owner).map(|(contact, item)| to_element(contact, item));
+    let items = ctx.tables.accounts.contacts(owner).map(|(contact, item)| to_element(contact, item));
     Ok(Some(items.fold(Element::new("query", NS), Element::with)))
 }
 
 /// RFC 6121 2.1.2: an item.
-fn to_element(contact: &Jid, item: &RosterItem) -> Element {
+fn to_element(contact: &Jid, item: &Contact) -> Element {
     let mut element = Element::new("item", NS)
         .with_attr("jid", contact.as_str().to_owned())
         .with_attr("subscription", item.subscription.name());

@@ -1,78 +1,36 @@
-//! Who may log in.
+//! Who may log in, and what is kept for them.
 //!
-//! Read first: [`crate::scram`]. An account is a localpart at the one domain, and what rests of its password: SCRAM's keys,
-//! and the password itself only where the old digest login needs it. Every question is answered with the same work
-//! for a name that nobody has, so that nobody learns which names are taken.
-//! Left out on purpose: who may make or end an account.
+//! An account is a localpart at the one domain. All that outlives a session hangs on it, and changes only by a [`Change`]
+//! ([`super::Tables::change`]), so that whoever records the changes has recorded all. Questions about passwords are
+//! answered with the same work for a name that nobody has, so that nobody learns which names are taken.
+//! Left out on purpose: who may make, change or end an account.
 
 use std::collections::HashMap;
-use std::fmt;
 
+use super::credential::{Credential, Storage, SALT_BYTES};
+use super::roster::Roster;
+use super::{Change, Contact};
 use crate::codec::{legacy_digest, same_secret, Hmac};
+use crate::jid::Jid;
 use crate::scram::Keys;
 
-/// Why an account cannot be made or used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccountError {
-    /// The name is no localpart (RFC 7622 3.3).
-    BadName,
-    /// The password is empty, too long (over 1023 bytes), or has a control character.
-    BadPassword,
-    /// Somebody has the name.
-    Exists,
-    /// Nobody has the name.
-    Unknown,
-    /// The system gave no random bytes.
-    NoRandom,
+/// What is kept for an account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    credential: Credential,
+    roster: Roster,
 }
 
-impl fmt::Display for AccountError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::BadName => "not a user name",
-            Self::BadPassword => "a password has 1 to 1023 bytes and no control characters",
-            Self::Exists => "the name is taken",
-            Self::Unknown => "there is no such account",
-            Self::NoRandom => "the system gives no random bytes",
-        })
+impl Account {
+    fn new(credential: Credential) -> Self {
+        Self { credential, roster: Roster::default() }
     }
-}
-
-impl std::error::Error for AccountError {}
-
-/// The longest password in bytes (as XEP-0077 says nothing, that of an address's parts).
-const MAX_PASSWORD_BYTES: usize = 1023;
-
-/// Bytes of a salt.
-pub(crate) const SALT_BYTES: usize = 16;
-
-/// A password, kept out of logs.
-struct Secret(Box<str>);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// How passwords rest.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Storage {
-    /// Rounds of SCRAM's key derivation.
-    pub(crate) iterations: u32,
-    /// Whether the password itself is kept as well.
-    pub(crate) keeps_passwords: bool,
-}
-
-struct Account {
-    keys: Keys,
-    password: Option<Secret>,
 }
 
 /// All accounts, by localpart.
 pub(crate) struct Accounts {
     by_name: HashMap<Box<str>, Account>,
-    storage: Storage,
+    pub(super) storage: Storage,
     /// Makes the salts of names that nobody has: always the same for the same name.
     decoy: Hmac,
 }
@@ -83,49 +41,42 @@ impl Accounts {
         Self { by_name: HashMap::new(), storage, decoy: Hmac::new(decoy) }
     }
 
-    /// Makes an account. `name` is a localpart as [`crate::Jid`] keeps it.
-    pub(crate) fn create(&mut self, name: &str, password: &str, salt: &[u8]) -> Result<(), AccountError> {
-        check_password(password)?;
-        if self.exists(name) {
-            return Err(AccountError::Exists);
-        }
-        self.set(name, password, salt);
-        Ok(())
-    }
-
-    /// Changes an account's password.
-    pub(crate) fn set_password(
-        &mut self,
-        name: &str,
-        password: &str,
-        salt: &[u8],
-    ) -> Result<(), AccountError> {
-        check_password(password)?;
-        if !self.exists(name) {
-            return Err(AccountError::Unknown);
-        }
-        self.set(name, password, salt);
-        Ok(())
-    }
-
-    fn set(&mut self, name: &str, password: &str, salt: &[u8]) {
-        let keys = Keys::derive(password, salt, self.storage.iterations);
-        let password = self.storage.keeps_passwords.then(|| Secret(password.into()));
-        self.by_name.insert(name.into(), Account { keys, password });
-    }
-
-    /// Ends an account.
-    pub(crate) fn remove(&mut self, name: &str) {
-        self.by_name.remove(name);
-    }
-
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
+    pub(crate) fn get(&self, name: &str) -> Option<&Account> {
+        self.by_name.get(name)
+    }
+
+    /// The contacts of an account in the order of their addresses; none for a name that nobody has.
+    pub(crate) fn contacts(&self, name: &str) -> impl Iterator<Item = (&Jid, &Contact)> {
+        self.get(name).into_iter().flat_map(|account| account.roster.contacts())
+    }
+
+    /// One contact of an account.
+    pub(crate) fn contact(&self, name: &str, contact: &str) -> Option<&Contact> {
+        self.get(name)?.roster.contact(contact)
+    }
+
+    /// Does what a change says. What is for an account that is not there is for nobody.
+    pub(super) fn apply(&mut self, name: &str, change: Change) {
+        match (self.by_name.get_mut(name), change) {
+            (Some(account), Change::Credential(credential)) => account.credential = credential,
+            (None, Change::Credential(credential)) => {
+                self.by_name.insert(name.into(), Account::new(credential));
+            }
+            (_, Change::Removed) => {
+                self.by_name.remove(name);
+            }
+            (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
+            (None, Change::Contact(..)) => (),
+        }
+    }
+
     /// The keys of an account; of nobody's name, keys that nothing fits.
     pub(crate) fn keys(&self, name: &str) -> Keys {
-        self.by_name.get(name).map_or_else(|| self.decoy_keys(name), |account| account.keys.clone())
+        self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
     }
 
     /// Whether this is the account's password.
@@ -143,8 +94,8 @@ impl Accounts {
     }
 
     fn matches(&self, name: &str, given: &[u8], wanted: impl FnOnce(&str) -> String) -> bool {
-        let known = self.by_name.get(name).and_then(|account| account.password.as_ref());
-        let wanted = wanted(known.map_or("nobody has this password", |secret| &secret.0));
+        let known = self.get(name).and_then(|account| account.credential.password.as_ref());
+        let wanted = wanted(known.map_or("nobody has this password", |password| password));
         same_secret(given, wanted.as_bytes()) & known.is_some()
     }
 
@@ -154,21 +105,19 @@ impl Accounts {
     }
 }
 
-fn check_password(password: &str) -> Result<(), AccountError> {
-    if password.is_empty() || password.len() > MAX_PASSWORD_BYTES || password.chars().any(char::is_control) {
-        return Err(AccountError::BadPassword);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn accounts(keeps_passwords: bool) -> Accounts {
         let mut accounts = Accounts::new(Storage { iterations: 2, keeps_passwords }, b"decoy");
-        assert_eq!(accounts.create("a", "secret", b"salt"), Ok(()));
+        set(&mut accounts, "secret");
         accounts
+    }
+
+    fn set(accounts: &mut Accounts, password: &str) {
+        let credential = Credential::new(password, b"salt", accounts.storage).unwrap();
+        accounts.apply("a", Change::Credential(credential));
     }
 
     #[test]
@@ -178,22 +127,11 @@ mod tests {
             assert!(accounts.has_password("a", "secret"));
             assert!(!accounts.has_password("a", "Secret") && !accounts.has_password("b", "secret"));
             assert!(!accounts.has_password("b", "nobody has this password"));
-            assert_eq!(accounts.set_password("a", "other", b"salt"), Ok(()));
+            set(&mut accounts, "other");
             assert!(accounts.has_password("a", "other") && !accounts.has_password("a", "secret"));
-            accounts.remove("a");
+            accounts.apply("a", Change::Removed);
             assert!(!accounts.has_password("a", "other"));
         }
-    }
-
-    #[test]
-    fn bad_accounts() {
-        let mut accounts = accounts(true);
-        assert_eq!(accounts.create("a", "other", b""), Err(AccountError::Exists));
-        assert_eq!(accounts.set_password("b", "other", b""), Err(AccountError::Unknown));
-        for bad in ["", "a\nb", &"x".repeat(1024)] {
-            assert_eq!(accounts.create("b", bad, b""), Err(AccountError::BadPassword));
-        }
-        assert_eq!(accounts.create("b", &"x".repeat(1023), b""), Ok(()));
     }
 
     #[test]
@@ -209,10 +147,5 @@ mod tests {
         assert_eq!(accounts.keys("b").salt, accounts.keys("b").salt);
         assert_ne!(accounts.keys("b").salt, accounts.keys("c").salt);
         assert_eq!(accounts.keys("b").salt.len(), SALT_BYTES);
-    }
-
-    #[test]
-    fn a_password_cannot_be_printed() {
-        assert_eq!(format!("{:?}", Secret("x".into())), "(secret)");
     }
 }

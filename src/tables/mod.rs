@@ -1,26 +1,99 @@
-//! What the server knows: accounts, rosters, who is connected, who has failed to.
+//! What the server knows: accounts and what is kept for them, who is connected, who has failed to.
 //!
 //! Left out on purpose: bytes, streams, rules. A table answers and changes; who may ask is decided above.
 
 mod accounts;
+mod change;
+mod credential;
 mod guesses;
 mod rates;
 mod roster;
 mod sessions;
 
-pub use accounts::AccountError;
-pub(crate) use accounts::{Accounts, Storage, SALT_BYTES};
+use std::fmt;
+use std::net::IpAddr;
+
+pub(crate) use accounts::Accounts;
+pub(crate) use change::{Change, NotRecorded};
+pub(crate) use credential::{Credential, Storage, SALT_BYTES};
 pub(crate) use guesses::Guesses;
 pub use rates::Rate;
 pub(crate) use rates::Rates;
-pub(crate) use roster::{RosterItem, Rosters};
+pub(crate) use roster::Contact;
 pub(crate) use sessions::{Resumption, Sessions};
 
 /// All tables.
 pub(crate) struct Tables {
     pub(crate) accounts: Accounts,
-    pub(crate) rosters: Rosters,
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
-    pub(crate) registrations: Rates<std::net::IpAddr>,
+    pub(crate) registrations: Rates<IpAddr>,
 }
+
+impl Tables {
+    /// The one way in which anything changes that outlives a session.
+    pub(crate) fn change(&mut self, user: &str, change: Change) -> Result<(), NotRecorded> {
+        self.accounts.apply(user, change);
+        Ok(())
+    }
+
+    /// Makes an account. `name` is a localpart as [`crate::Jid`] keeps it.
+    pub(crate) fn create_account(
+        &mut self,
+        name: &str,
+        password: &str,
+        salt: &[u8],
+    ) -> Result<(), AccountError> {
+        if self.accounts.exists(name) {
+            return Err(AccountError::Exists);
+        }
+        let credential = Credential::new(password, salt, self.accounts.storage)?;
+        self.change(name, Change::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+    }
+
+    /// Changes an account's password.
+    pub(crate) fn set_password(
+        &mut self,
+        name: &str,
+        password: &str,
+        salt: &[u8],
+    ) -> Result<(), AccountError> {
+        if !self.accounts.exists(name) {
+            return Err(AccountError::Unknown);
+        }
+        let credential = Credential::new(password, salt, self.accounts.storage)?;
+        self.change(name, Change::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+    }
+}
+
+/// Why an account cannot be made or used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountError {
+    /// The name is no localpart (RFC 7622 3.3).
+    BadName,
+    /// The password is empty, too long (over 1023 bytes), or has a control character.
+    BadPassword,
+    /// Somebody has the name.
+    Exists,
+    /// Nobody has the name.
+    Unknown,
+    /// The system gave no random bytes.
+    NoRandom,
+    /// The change could not be recorded.
+    NotRecorded,
+}
+
+impl fmt::Display for AccountError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadName => "not a user name",
+            Self::BadPassword => "a password has 1 to 1023 bytes and no control characters",
+            Self::Exists => "the name is taken",
+            Self::Unknown => "there is no such account",
+            Self::NoRandom => "the system gives no random bytes",
+            Self::NotRecorded => "the change could not be recorded",
+        })
+    }
+}
+
+impl std::error::Error for AccountError {}

@@ -2,7 +2,7 @@
 //!
 //! Read first: RFC 6121 2.1 (items), 3.1 (what a subscription means). Left out on purpose: how a subscription comes about.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::jid::Jid;
 
@@ -64,36 +64,34 @@ impl Subscription {
 
 /// A contact.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RosterItem {
+pub(crate) struct Contact {
     pub(crate) name: Option<String>,
     pub(crate) groups: Vec<String>,
     pub(crate) subscription: Subscription,
 }
 
-/// All rosters: by the owner's localpart, then by the contact's bare address.
-#[derive(Default)]
-pub(crate) struct Rosters {
-    by_owner: HashMap<Box<str>, BTreeMap<Jid, RosterItem>>,
+/// The contacts of one account, by bare address.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    contacts: BTreeMap<Jid, Contact>,
 }
 
-impl Rosters {
-    /// The contacts of an account in the order of their addresses.
-    pub(crate) fn of(&self, owner: &str) -> impl Iterator<Item = (&Jid, &RosterItem)> {
-        self.by_owner.get(owner).into_iter().flatten()
+impl Roster {
+    /// All contacts in the order of their addresses.
+    pub(crate) fn contacts(&self) -> impl Iterator<Item = (&Jid, &Contact)> {
+        self.contacts.iter()
     }
 
     /// One contact.
-    pub(crate) fn item(&self, owner: &str, contact: &str) -> Option<&RosterItem> {
-        self.by_owner.get(owner)?.get(contact)
+    pub(crate) fn contact(&self, address: &str) -> Option<&Contact> {
+        self.contacts.get(address)
     }
 
-    /// One contact, to be changed; it is added if it was not there.
-    pub(crate) fn entry(&mut self, owner: &str, contact: &Jid) -> &mut RosterItem {
-        self.by_owner.entry(owner.into()).or_default().entry(contact.clone()).or_default()
-    }
-
-    /// Forgets a whole roster.
-    pub(crate) fn remove(&mut self, owner: &str) {
-        self.by_owner.remove(owner);
+    /// Adds, changes or removes a contact.
+    pub(super) fn set(&mut self, address: Jid, contact: Option<Contact>) {
+        match contact {
+            Some(contact) => self.contacts.insert(address, contact),
+            None => self.contacts.remove(&address),
+        };
     }
 }

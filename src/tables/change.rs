@@ -1,0 +1,44 @@
+//! What can change of what is kept for an account, and that it was recorded.
+//!
+//! A change says how things are afterwards, not how they came to be so: applying one twice is applying it once.
+//! Left out on purpose: sessions and guesses, which end with the process.
+
+use std::fmt;
+
+use super::credential::Credential;
+use super::Contact;
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+
+/// A change of one account.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// It is made, or has another password.
+    Credential(Credential),
+    /// It is ended, with all that was kept for it.
+    Removed,
+    /// A contact is added, changed or removed.
+    Contact(Jid, Option<Contact>),
+}
+
+/// A change was not recorded, and so did not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotRecorded;
+
+impl fmt::Display for NotRecorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the change could not be recorded")
+    }
+}
+
+impl From<NotRecorded> for Condition {
+    fn from(_: NotRecorded) -> Self {
+        Self::ResourceConstraint
+    }
+}
+
+impl From<NotRecorded> for StanzaError {
+    fn from(error: NotRecorded) -> Self {
+        Self::because(error.into(), error.to_string())
+    }
+}
