@@ -23,8 +23,11 @@ use crate::peer::Peer;
 use crate::random::{Random, RandomSource};
 use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
+use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
-use crate::tables::{AccountError, Accounts, Change, Guesses, Rates, Sessions, Storage, Tables, SALT_BYTES};
+use crate::tables::{
+    AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+};
 use crate::xml::{Reader, XmlError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
@@ -55,12 +58,14 @@ impl Server {
     pub fn new(config: Config, random: RandomSource) -> io::Result<Self> {
         let mut random = Random::new(random);
         let limits = &config.limits;
-        let storage = Storage { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
+        let rules =
+            PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
         let tables = Tables {
-            accounts: Accounts::new(storage, &random.bytes::<DECOY_BYTES>()?),
+            accounts: Accounts::new(rules, &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
+            recorder: None,
         };
         Ok(Self {
             outboxes: Outboxes::new(config.limits.outbox_bytes),
@@ -72,6 +77,38 @@ impl Server {
             spare: Vec::new(),
             config,
         })
+    }
+
+    /// A server with the accounts of a data folder, in which it records what changes.
+    ///
+    /// # Errors
+    /// If `random` gives nothing, or the folder cannot be read.
+    pub fn open_storage(
+        config: Config,
+        random: RandomSource,
+        mut storage: Storage,
+    ) -> Result<Self, StorageError> {
+        let mut server = Self::new(config, random)?;
+        storage.load(&mut server.tables.accounts)?;
+        server.tables.recorder = Some(Box::new(storage));
+        Ok(server)
+    }
+
+    /// Makes what changed as safe as was asked for. To be called before anything outgoing is sent.
+    ///
+    /// # Errors
+    /// If that cannot be done. Then nothing may be sent any more: it would acknowledge what may be lost.
+    pub fn commit(&mut self, now: Now) -> io::Result<()> {
+        match &mut self.tables.recorder {
+            Some(recorder) => recorder.commit(now.monotonic),
+            None => Ok(()),
+        }
+    }
+
+    /// Does a little of the work that can wait. `false` if there is more of it.
+    pub fn maintain(&mut self) -> bool {
+        let Tables { accounts, recorder, .. } = &mut self.tables;
+        recorder.as_mut().map_or(true, |recorder| recorder.maintain(accounts))
     }
 
     /// What the server was told.
