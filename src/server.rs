@@ -190,7 +190,7 @@ impl Server {
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
             let wanted = self.streams.get(key).and_then(Stream::deadline) == Some(deadline);
             if wanted && deadline > now.monotonic {
-                return Some(deadline);
+                break;
             }
             self.timers.pop();
             if wanted {
@@ -199,7 +199,27 @@ impl Server {
                 self.set_timer(key);
             }
         }
-        None
+        let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
+        let commit = self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit());
+        timer.into_iter().chain(commit).min()
+    }
+
+    /// Ends all streams with `system-shutdown`, and takes no more connections. What is outgoing then is the last; once it
+    /// is sent, [`Server::sync`] and be gone.
+    pub fn shut_down(&mut self, now: Now) {
+        self.config.limits.connections = 0;
+        for key in self.streams.keys() {
+            self.with(key, now, Stream::shut_down);
+        }
+        self.settle(now);
+    }
+
+    /// Makes all that changed safe, whatever was asked for.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.tables.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
     }
 
     /// Whether a call has left something to send.

@@ -234,6 +234,14 @@ impl Stream {
         self.phase = Phase::Bound(Bound { address, heard: ctx.now.monotonic, asked: false, answers: false });
     }
 
+    /// The server stops (RFC 6120 4.9.3.20). One that was not said anything to is not told why.
+    pub(crate) fn shut_down(&mut self, ctx: &mut Ctx<'_>) {
+        match self.phase {
+            Phase::Waiting(None) => ctx.outboxes.abandon(self.key),
+            _ => self.fail(ctx, StreamError::SystemShutdown),
+        }
+    }
+
     /// The deadline has passed.
     pub(crate) fn due(&mut self, ctx: &mut Ctx<'_>) {
         self.deadline = None;

@@ -4,6 +4,8 @@
 //! having done some of it; what was not synced is lost, kept, or kept with holes, as a seed says; then the folder is
 //! read again. What was committed must be there, in the order in which it was made, and nothing that was never asked for.
 
+#![allow(clippy::cast_possible_truncation)] // tests run where addresses are long
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};

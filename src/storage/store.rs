@@ -345,13 +345,27 @@ impl Recorder for Storage {
     fn commit(&mut self, now: Duration) -> io::Result<()> {
         let due = match self.durability {
             Durability::Always => true,
-            Durability::Every(time) => now.saturating_sub(self.synced_at) >= time,
+            Durability::Every(time) => now >= self.synced_at + time,
             Durability::Never => false,
         };
-        if due && self.synced_bytes < self.journal_bytes {
+        if !due {
+            return Ok(());
+        }
+        self.synced_at = now;
+        self.sync()
+    }
+
+    fn next_commit(&self) -> Option<Duration> {
+        match self.durability {
+            Durability::Every(time) if self.synced_bytes < self.journal_bytes => Some(self.synced_at + time),
+            _ => None,
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.synced_bytes < self.journal_bytes {
             self.disk.sync(&file("journal", self.number))?;
             self.synced_bytes = self.journal_bytes;
-            self.synced_at = now;
             self.says_synced = true;
         }
         Ok(())

@@ -31,6 +31,12 @@ pub(crate) trait Recorder {
     /// Returns once all that was recorded is as safe as was asked for. If that fails, nobody may be told of it.
     fn commit(&mut self, now: Duration) -> io::Result<()>;
 
+    /// When to commit next, if nothing happens before.
+    fn next_commit(&self) -> Option<Duration>;
+
+    /// Returns once all that was recorded is safe.
+    fn sync(&mut self) -> io::Result<()>;
+
     /// Does a little of what is to be done from time to time. `false` if there is more.
     fn maintain(&mut self, accounts: &Accounts) -> bool;
 }
