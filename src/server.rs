@@ -97,7 +97,7 @@ impl Server {
 
     /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
-        self.outboxes.end(id, None);
+        self.with(id, now, Stream::half_closed);
         self.settle(now);
     }
 

@@ -189,6 +189,14 @@ impl Stream {
         self.phase = Phase::Bound(address);
     }
 
+    /// The peer sends no more. Where it has not begun a stream, there is none to end (RFC 6120 4.4).
+    pub(crate) fn half_closed(&mut self, ctx: &mut Ctx<'_>) {
+        match self.phase {
+            Phase::Waiting => ctx.outboxes.abandon(self.key),
+            _ => ctx.outboxes.end(self.key, None),
+        }
+    }
+
     /// The deadline has passed.
     pub(crate) fn due(&mut self, ctx: &mut Ctx<'_>) {
         match self.phase {
