@@ -85,7 +85,8 @@ impl Server {
     /// A connection brought bytes; they are acted upon at once. Pass on at most some 16 KB at a time, so that no peer
     /// keeps the others waiting.
     pub fn receive(&mut self, id: StreamId, bytes: &[u8], now: Now) {
-        let Some(stream) = self.streams.get_mut(id) else { return };
+        // One that has ended would only pile up what it is sent.
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reads()) else { return };
         stream.reader().push(bytes, std::mem::take(&mut self.spare));
         while self.with(id, now, Stream::step) == Some(true) {
             self.settle(now);
@@ -300,3 +301,36 @@ impl fmt::Display for InjectError {
 }
 
 impl std::error::Error for InjectError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(set: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::new("localhost").unwrap();
+        set(&mut config);
+        Server::new(config, Box::new(|_| Ok(())))
+    }
+
+    #[test]
+    fn connections_are_limited() {
+        let mut server = server(|config| config.limits.connections = 2);
+        let mut open = || server.open(Peer::default(), Now::default());
+        let (first, second) = (open(), open());
+        assert!(first.is_some() && second.is_some() && open().is_none());
+        server.hung_up(first.unwrap(), Now::default());
+        assert!(server.open(Peer::default(), Now::default()).is_some(), "there is room again");
+    }
+
+    #[test]
+    fn a_stream_that_has_ended_keeps_nothing_of_what_it_is_sent() {
+        let (mut server, now) = (server(|_| ()), Now::default());
+        let id = server.open(Peer::default(), now).unwrap();
+        server.receive(id, b"oops", now);
+        for _ in 0..100 {
+            server.receive(id, &[b'x'; 1000], now);
+        }
+        let kept = server.streams.get_mut(id).unwrap().reader().take_spare().capacity();
+        assert!(kept.max(server.spare.capacity()) < 2000, "{kept} bytes");
+    }
+}

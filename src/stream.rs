@@ -79,6 +79,11 @@ impl Stream {
         self.deadline
     }
 
+    /// Whether it still reads what it is sent.
+    pub(crate) fn reads(&self) -> bool {
+        !matches!(self.phase, Phase::Ended)
+    }
+
     /// The reader, to be fed before [`Stream::step`].
     pub(crate) fn reader(&mut self) -> &mut Reader {
         &mut self.reader
@@ -86,7 +91,7 @@ impl Stream {
 
     /// Acts on the next item of what was read. `false` once there is none, or the stream has ended.
     pub(crate) fn step(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        if matches!(self.phase, Phase::Ended) {
+        if !self.reads() {
             return false;
         }
         match self.reader.next_item() {
