@@ -222,8 +222,10 @@ impl Stream {
 }
 
 /// A stanza from one who is logged in.
-fn stanza(ctx: &mut Ctx<'_>, key: Key, from: &Jid, element: Element) -> Result<(), StreamError> {
+fn stanza(ctx: &mut Ctx<'_>, key: Key, from: &Jid, mut element: Element) -> Result<(), StreamError> {
     check_from(ctx, from, element.attr("from"))?;
+    // RFC 6120 8.1.2.1: whatever it said, it is from here, and this is where an answer goes.
+    element.set_attr("from", from.as_str().to_owned());
     let mut stanza = match read(ctx, element) {
         Ok(stanza) => stanza,
         Err(Refusal::NoStanza) => return Err(StreamError::UnsupportedStanzaType),
@@ -234,17 +236,16 @@ fn stanza(ctx: &mut Ctx<'_>, key: Key, from: &Jid, element: Element) -> Result<(
         Err(Refusal::Silence) => return Ok(()),
     };
     log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
-    // RFC 6120 8.1.2.1: whatever it said, it is from here; RFC 6121 3: subscriptions are between bare addresses.
-    let stamp = match stanza.kind {
-        Kind::Presence(
-            PresenceType::Subscribe
-            | PresenceType::Subscribed
-            | PresenceType::Unsubscribe
-            | PresenceType::Unsubscribed,
-        ) => from.bare_str(),
-        _ => from.as_str(),
-    };
-    stanza.element.set_attr("from", stamp.to_owned());
+    // RFC 6121 3: subscriptions are between bare addresses.
+    if let Kind::Presence(
+        PresenceType::Subscribe
+        | PresenceType::Subscribed
+        | PresenceType::Unsubscribe
+        | PresenceType::Unsubscribed,
+    ) = stanza.kind
+    {
+        stanza.element.set_attr("from", from.bare_str().to_owned());
+    }
     features::dispatch(ctx, from, &stanza);
     Ok(())
 }
