@@ -157,11 +157,12 @@ impl Stream {
         let stanza = match read(ctx, element) {
             Ok(stanza) => stanza,
             Err(Refusal::NoStanza) => return Err(StreamError::UnsupportedStanzaType),
-            Err(Refusal::Answer(answer)) => {
+            // A broken request may have been one that is allowed here; nothing else is looked at.
+            Err(Refusal::Answer(answer)) if answer.name() == "iq" => {
                 ctx.outboxes.send(self.key, &answer);
                 return Ok(());
             }
-            Err(Refusal::Silence) => return Err(StreamError::NotAuthorized),
+            Err(Refusal::Answer(_) | Refusal::Silence) => return Err(StreamError::NotAuthorized),
         };
         let mut answer = features::before_login(ctx, login, &stanza).ok_or(StreamError::NotAuthorized)?;
         let (done, failures) = (login.done.take(), login.failures);
