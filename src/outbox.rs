@@ -262,4 +262,21 @@ mod tests {
         outboxes.abandon(key);
         assert_eq!(outboxes.outgoing(key), Outgoing { bytes: &[], close: Close::Now });
     }
+
+    #[test]
+    fn what_is_for_a_stream_that_is_gone_does_not_reach_the_next_one() {
+        let (mut outboxes, mut keys) = (Outboxes::new(100), Slab::new());
+        let old = keys.insert_with(|_| ());
+        outboxes.open(old);
+        outboxes.forget(old);
+        keys.remove(old);
+        let new = keys.insert_with(|_| ());
+        outboxes.open(new);
+        assert!(old.slot() == new.slot() && !outboxes.write(old, |out| out.push(b'x')));
+        outboxes.end(old, None);
+        outboxes.sent(old, 1);
+        outboxes.abandon(old);
+        assert_eq!((text(&outboxes, new).as_str(), outboxes.outgoing(new).close), ("", Close::No));
+        assert_eq!(outboxes.outgoing(old).close, Close::Now);
+    }
 }

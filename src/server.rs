@@ -333,4 +333,16 @@ mod tests {
         let kept = server.streams.get_mut(id).unwrap().reader().take_spare().capacity();
         assert!(kept.max(server.spare.capacity()) < 2000, "{kept} bytes");
     }
+
+    #[test]
+    fn a_subscription_is_between_accounts() {
+        let mut server = server(|_| ());
+        server.add_account("a", "secret").unwrap();
+        assert_eq!(server.add_account("A", "secret"), Err(AccountError::Exists));
+        assert_eq!(server.subscribe("a", "b"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("b", "a"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
+        server.add_account("b", "secret").unwrap();
+        assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
 }
