@@ -152,12 +152,8 @@ impl Server {
     /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends, unless
     /// it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
-        if self.with(id, now, |stream, ctx| stream.can_be_resumed(ctx)) == Some(true) {
-            self.outboxes.detach(id);
-        } else {
-            self.outboxes.end(id, None);
-            self.settle(now);
-        }
+        self.with(id, now, Stream::half_closed);
+        self.settle(now);
     }
 
     /// A connection is gone, whoever ended it. To be called once for each.
@@ -394,3 +390,48 @@ impl fmt::Display for InjectError {
 }
 
 impl std::error::Error for InjectError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(set: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::new("localhost").unwrap();
+        set(&mut config);
+        Server::new(config, Box::new(|_| Ok(()))).unwrap()
+    }
+
+    #[test]
+    fn connections_are_limited() {
+        let mut server = server(|config| config.limits.connections = 2);
+        let mut open = || server.open(Peer::default(), Now::default());
+        let (first, second) = (open(), open());
+        assert!(first.is_some() && second.is_some() && open().is_none());
+        server.hung_up(first.unwrap(), Now::default());
+        assert!(server.open(Peer::default(), Now::default()).is_some(), "there is room again");
+    }
+
+    #[test]
+    fn a_stream_that_has_ended_keeps_nothing_of_what_it_is_sent() {
+        let (mut server, now) = (server(|_| ()), Now::default());
+        let id = server.open(Peer::default(), now).unwrap();
+        server.receive(id, b"oops", now);
+        for _ in 0..100 {
+            server.receive(id, &[b'x'; 1000], now);
+        }
+        let kept = server.streams.get_mut(id).unwrap().take_spare().capacity();
+        assert!(kept.max(server.spare.capacity()) < 2000, "{kept} bytes");
+    }
+
+    #[test]
+    fn a_subscription_is_between_accounts() {
+        let mut server = server(|_| ());
+        server.add_account("a", "secret").unwrap();
+        assert_eq!(server.add_account("A", "secret"), Err(AccountError::Exists));
+        assert_eq!(server.subscribe("a", "b"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("b", "a"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
+        server.add_account("b", "secret").unwrap();
+        assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
+}
