@@ -30,6 +30,7 @@ mod slab;
 mod stanza;
 mod stream;
 mod tables;
+mod time;
 pub mod xml;
 
 pub use codec::legacy_digest;

@@ -8,6 +8,7 @@
 mod bind;
 mod client_state;
 mod disco;
+mod entity_time;
 mod legacy_auth;
 mod login;
 mod ping;
@@ -39,6 +40,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     stream_management::FEATURE,
     client_state::FEATURE,
     disco::FEATURE,
+    entity_time::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.
