@@ -16,6 +16,7 @@ mod register;
 mod roster;
 mod sasl;
 mod stream_management;
+mod version;
 
 use crate::ctx::{Ctx, Owner};
 use crate::error::{Condition, StanzaError, StreamError};
@@ -41,6 +42,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     client_state::FEATURE,
     disco::FEATURE,
     entity_time::FEATURE,
+    version::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.
