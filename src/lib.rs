@@ -28,6 +28,7 @@ mod scram;
 mod server;
 mod slab;
 mod stanza;
+mod storage;
 mod stream;
 mod tables;
 mod time;
@@ -45,6 +46,7 @@ pub use peer::Peer;
 pub use random::RandomSource;
 pub use server::{ClaimError, InjectError, Server, StreamId};
 pub use slab::Key;
+pub use storage::{Durability, Folder, Storage, StorageError};
 pub use tables::{AccountError, Rate};
 
 /// The README's example compiles.

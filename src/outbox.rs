@@ -646,4 +646,21 @@ mod tests {
         outboxes.set_active(key, true);
         assert!(text(&outboxes, key).ends_with("<presence from='a'>4</presence>"));
     }
+
+    #[test]
+    fn what_is_for_a_stream_that_is_gone_does_not_reach_the_next_one() {
+        let (mut outboxes, mut keys) = (Outboxes::new(100), Slab::new());
+        let old = keys.insert_with(|_| ());
+        outboxes.open(old);
+        outboxes.forget(old);
+        keys.remove(old);
+        let new = keys.insert_with(|_| ());
+        outboxes.open(new);
+        assert!(old.slot() == new.slot() && !put(&mut outboxes, old, "x"));
+        outboxes.end(old, None);
+        outboxes.sent(old, 1);
+        outboxes.abandon(old);
+        assert_eq!((text(&outboxes, new).as_str(), outboxes.outgoing(new).close), ("", Close::No));
+        assert_eq!(outboxes.outgoing(old).close, Close::Now);
+    }
 }

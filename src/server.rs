@@ -23,8 +23,11 @@ use crate::peer::Peer;
 use crate::random::{Random, RandomSource};
 use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
+use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
-use crate::tables::{AccountError, Accounts, Change, Guesses, Rates, Sessions, Storage, Tables, SALT_BYTES};
+use crate::tables::{
+    AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+};
 use crate::xml::{Reader, XmlError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
@@ -55,12 +58,14 @@ impl Server {
     pub fn new(config: Config, random: RandomSource) -> io::Result<Self> {
         let mut random = Random::new(random);
         let limits = &config.limits;
-        let storage = Storage { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
+        let rules =
+            PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
         let tables = Tables {
-            accounts: Accounts::new(storage, &random.bytes::<DECOY_BYTES>()?),
+            accounts: Accounts::new(rules, &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
+            recorder: None,
         };
         Ok(Self {
             outboxes: Outboxes::new(config.limits.outbox_bytes),
@@ -72,6 +77,38 @@ impl Server {
             spare: Vec::new(),
             config,
         })
+    }
+
+    /// A server with the accounts of a data folder, in which it records what changes.
+    ///
+    /// # Errors
+    /// If `random` gives nothing, or the folder cannot be read.
+    pub fn open_storage(
+        config: Config,
+        random: RandomSource,
+        mut storage: Storage,
+    ) -> Result<Self, StorageError> {
+        let mut server = Self::new(config, random)?;
+        storage.load(&mut server.tables.accounts)?;
+        server.tables.recorder = Some(Box::new(storage));
+        Ok(server)
+    }
+
+    /// Makes what changed as safe as was asked for. To be called before anything outgoing is sent.
+    ///
+    /// # Errors
+    /// If that cannot be done. Then nothing may be sent any more: it would acknowledge what may be lost.
+    pub fn commit(&mut self, now: Now) -> io::Result<()> {
+        match &mut self.tables.recorder {
+            Some(recorder) => recorder.commit(now.monotonic),
+            None => Ok(()),
+        }
+    }
+
+    /// Does a little of the work that can wait. `false` if there is more of it.
+    pub fn maintain(&mut self) -> bool {
+        let Tables { accounts, recorder, .. } = &mut self.tables;
+        recorder.as_mut().map_or(true, |recorder| recorder.maintain(accounts))
     }
 
     /// What the server was told.
@@ -119,12 +156,8 @@ impl Server {
     /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends, unless
     /// it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
-        if self.with(id, now, |stream, ctx| stream.can_be_resumed(ctx)) == Some(true) {
-            self.outboxes.detach(id);
-        } else {
-            self.outboxes.end(id, None);
-            self.settle(now);
-        }
+        self.with(id, now, Stream::half_closed);
+        self.settle(now);
     }
 
     /// A connection is gone, whoever ended it. To be called once for each.
@@ -157,7 +190,7 @@ impl Server {
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
             let wanted = self.streams.get(key).and_then(Stream::deadline) == Some(deadline);
             if wanted && deadline > now.monotonic {
-                return Some(deadline);
+                break;
             }
             self.timers.pop();
             if wanted {
@@ -166,7 +199,27 @@ impl Server {
                 self.set_timer(key);
             }
         }
-        None
+        let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
+        let commit = self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit());
+        timer.into_iter().chain(commit).min()
+    }
+
+    /// Ends all streams with `system-shutdown`, and takes no more connections. What is outgoing then is the last; once it
+    /// is sent, [`Server::sync`] and be gone.
+    pub fn shut_down(&mut self, now: Now) {
+        self.config.limits.connections = 0;
+        for key in self.streams.keys() {
+            self.with(key, now, Stream::shut_down);
+        }
+        self.settle(now);
+    }
+
+    /// Makes all that changed safe, whatever was asked for.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.tables.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
     }
 
     /// Whether a call has left something to send.
@@ -341,3 +394,48 @@ impl fmt::Display for InjectError {
 }
 
 impl std::error::Error for InjectError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(set: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::new("localhost").unwrap();
+        set(&mut config);
+        Server::new(config, Box::new(|_| Ok(()))).unwrap()
+    }
+
+    #[test]
+    fn connections_are_limited() {
+        let mut server = server(|config| config.limits.connections = 2);
+        let mut open = || server.open(Peer::default(), Now::default());
+        let (first, second) = (open(), open());
+        assert!(first.is_some() && second.is_some() && open().is_none());
+        server.hung_up(first.unwrap(), Now::default());
+        assert!(server.open(Peer::default(), Now::default()).is_some(), "there is room again");
+    }
+
+    #[test]
+    fn a_stream_that_has_ended_keeps_nothing_of_what_it_is_sent() {
+        let (mut server, now) = (server(|_| ()), Now::default());
+        let id = server.open(Peer::default(), now).unwrap();
+        server.receive(id, b"oops", now);
+        for _ in 0..100 {
+            server.receive(id, &[b'x'; 1000], now);
+        }
+        let kept = server.streams.get_mut(id).unwrap().take_spare().capacity();
+        assert!(kept.max(server.spare.capacity()) < 2000, "{kept} bytes");
+    }
+
+    #[test]
+    fn a_subscription_is_between_accounts() {
+        let mut server = server(|_| ());
+        server.add_account("a", "secret").unwrap();
+        assert_eq!(server.add_account("A", "secret"), Err(AccountError::Exists));
+        assert_eq!(server.subscribe("a", "b"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("b", "a"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
+        server.add_account("b", "secret").unwrap();
+        assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
+}

@@ -64,6 +64,12 @@ impl<T> Slab<T> {
         self.slots.get_mut(key.slot()).filter(|slot| slot.generation == key.generation)?.tenant.as_mut()
     }
 
+    /// The keys of all tenants.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let keys = self.slots.iter().zip(0..).filter(|(slot, _)| slot.tenant.is_some());
+        keys.map(|(slot, number)| Key { slot: number, generation: slot.generation }).collect()
+    }
+
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slots.get_mut(key.slot()).filter(|slot| slot.generation == key.generation)?;
         let tenant = slot.tenant.take()?;
@@ -86,6 +92,6 @@ mod tests {
         assert_eq!(first.slot(), second.slot());
         assert_eq!(slab.get(first), None);
         assert_eq!(slab.remove(first), None);
-        assert_eq!((slab.get(second), slab.len()), (Some(&'b'), 1));
+        assert_eq!((slab.get(second), slab.len(), slab.keys()), (Some(&'b'), 1, vec![second]));
     }
 }

@@ -172,8 +172,9 @@ impl Stream {
         let mut answer = match read(ctx, element) {
             Ok(stanza) => features::before_login(ctx, login, &stanza)?,
             Err(Refusal::NoStanza(element)) => features::element_before_login(ctx, login, &element)?,
-            Err(Refusal::Answer(answer)) => answer,
-            Err(Refusal::Silence) => return Err(StreamError::NotAuthorized),
+            // A broken request may have been one that is allowed here; nothing else is looked at.
+            Err(Refusal::Answer(answer)) if answer.name() == "iq" => answer,
+            Err(Refusal::Answer(_) | Refusal::Silence) => return Err(StreamError::NotAuthorized),
         };
         let (outcome, failures) = (login.outcome.take(), login.failures);
         if let (Some(Outcome::Bound(address)), None) = (&outcome, &login.account) {
@@ -234,6 +235,23 @@ impl Stream {
         self.phase = Phase::Bound(Bound { address, heard: ctx.now.monotonic, asked: false, answers: false });
     }
 
+    /// The server stops (RFC 6120 4.9.3.20). One that was not said anything to is not told why.
+    pub(crate) fn shut_down(&mut self, ctx: &mut Ctx<'_>) {
+        match self.phase {
+            Phase::Waiting(None) => ctx.outboxes.abandon(self.key),
+            _ => self.fail(ctx, StreamError::SystemShutdown),
+        }
+    }
+
+    /// The peer sends no more. The stream may go on over another connection, or ends. Where it has not begun a stream, there is none to end (RFC 6120 4.4).
+    pub(crate) fn half_closed(&mut self, ctx: &mut Ctx<'_>) {
+        match self.phase {
+            Phase::Waiting(None) => ctx.outboxes.abandon(self.key),
+            _ if self.can_be_resumed(ctx) => ctx.outboxes.detach(self.key),
+            _ => ctx.outboxes.end(self.key, None),
+        }
+    }
+
     /// The deadline has passed.
     pub(crate) fn due(&mut self, ctx: &mut Ctx<'_>) {
         self.deadline = None;
@@ -250,7 +268,7 @@ impl Stream {
     }
 
     /// Whether another connection may go on with this stream (XEP-0198 section 5).
-    pub(crate) fn can_be_resumed(&self, ctx: &mut Ctx<'_>) -> bool {
+    fn can_be_resumed(&self, ctx: &Ctx<'_>) -> bool {
         self.resumption_time(ctx).is_some()
     }
 
@@ -324,9 +342,11 @@ fn still_there(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Duratio
 }
 
 /// A stanza, or another element, from one who is logged in.
-fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, element: Element) -> Result<(), StreamError> {
+fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, mut element: Element) -> Result<(), StreamError> {
     let from = &bound.address;
     check_from(ctx, from, element.attr("from"))?;
+    // RFC 6120 8.1.2.1: whatever it said, it is from here, and this is where an answer goes.
+    element.set_attr("from", from.as_str().to_owned());
     let answer = match read(ctx, element) {
         Ok(stanza) if is_pong(ctx, &stanza) => {
             bound.answers = true;
@@ -361,18 +381,17 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
     for_us && is_answer && stanza.element.attr("id") == Some(PING_ID)
 }
 
-/// RFC 6120 8.1.2.1: whatever it said, it is from here; RFC 6121 section 3: subscriptions are between bare addresses.
+/// RFC 6121 section 3: subscriptions are between bare addresses.
 fn stamped(mut stanza: Stanza, from: &Jid) -> Stanza {
-    let stamp = match stanza.kind {
-        Kind::Presence(
-            PresenceType::Subscribe
-            | PresenceType::Subscribed
-            | PresenceType::Unsubscribe
-            | PresenceType::Unsubscribed,
-        ) => from.bare_str(),
-        _ => from.as_str(),
-    };
-    stanza.element.set_attr("from", stamp.to_owned());
+    if let Kind::Presence(
+        PresenceType::Subscribe
+        | PresenceType::Subscribed
+        | PresenceType::Unsubscribe
+        | PresenceType::Unsubscribed,
+    ) = stanza.kind
+    {
+        stanza.element.set_attr("from", from.bare_str().to_owned());
+    }
     stanza
 }
 

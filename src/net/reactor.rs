@@ -12,6 +12,8 @@ use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use mio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
 use super::system::{self, Clock};
@@ -19,7 +21,11 @@ use crate::config::Config;
 use crate::outbox::Close;
 use crate::peer::Peer;
 use crate::server::{Server, StreamId};
+use crate::storage::{Storage, StorageError};
 
+/// Tokens: listeners from 0, then what the host watches, then connections by the slots of their streams.
+const WATCHED: Token = Token(1_023);
+const FIRST_CONNECTION: usize = 1_024;
 /// Bytes read from one connection in one turn.
 const READ_BYTES: usize = 16_384;
 /// Connections accepted from one listener in one turn, so that a storm of them does not stall those who are in.
@@ -47,8 +53,12 @@ pub struct Reactor {
     readable: VecDeque<StreamId>,
     scratch: Box<[u8]>,
     clock: Clock,
+    /// Those that the system takes bytes for again.
+    writable: Vec<StreamId>,
     /// When the server wants its next tick.
     next_tick: Option<Duration>,
+    /// The server has work that can wait, but not for ever.
+    has_work: bool,
 }
 
 struct Listener {
@@ -74,11 +84,29 @@ struct Connection {
 }
 
 impl Reactor {
-    /// A server that listens on these addresses. Port 0 picks a free port.
+    /// A server that listens on these addresses and keeps everything in memory. Port 0 picks a free port.
     ///
     /// # Errors
     /// If an address cannot be listened on (the error names it), or the system gives no random bytes.
     pub fn bind(config: Config, addresses: &[SocketAddr]) -> io::Result<Self> {
+        let server = Server::new(config, system::random()?)?;
+        Self::serve(server, addresses)
+    }
+
+    /// The same with the accounts of a data folder, in which it records what changes.
+    ///
+    /// # Errors
+    /// As [`Reactor::bind`], or if the folder cannot be read.
+    pub fn bind_with_storage(
+        config: Config,
+        addresses: &[SocketAddr],
+        storage: Storage,
+    ) -> Result<Self, StorageError> {
+        let server = Server::open_storage(config, system::random()?, storage)?;
+        Ok(Self::serve(server, addresses)?)
+    }
+
+    fn serve(server: Server, addresses: &[SocketAddr]) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut listeners = Vec::new();
         for &address in addresses {
@@ -87,16 +115,18 @@ impl Reactor {
             })?);
         }
         Ok(Self {
-            server: Server::new(config, system::random()?)?,
+            server,
             poll,
             events: mio::Events::with_capacity(EVENTS),
-            may_have_events: false,
             listeners,
             connections: Vec::new(),
             readable: VecDeque::new(),
+            writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             clock: Clock::start(),
             next_tick: None,
+            may_have_events: false,
+            has_work: false,
         })
     }
 
@@ -121,7 +151,7 @@ impl Reactor {
     /// How long from now until [`Reactor::poll_once`] must be called although the descriptor is not readable; `None` if
     /// it need not be.
     pub fn next_deadline(&self) -> Option<Duration> {
-        if self.may_have_events || !self.readable.is_empty() || self.server.is_dirty() {
+        if self.may_have_events || self.has_work || !self.readable.is_empty() || self.server.is_dirty() {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(|listener| listener.waiting_from);
@@ -129,10 +159,36 @@ impl Reactor {
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
 
+    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable, too: a pipe from a signal handler, a
+    /// control socket. The host looks at it after each turn, reads all there is, and keeps it open as long as the reactor.
+    ///
+    /// # Errors
+    /// If the system cannot watch it.
+    #[cfg(unix)]
+    pub fn watch(&self, descriptor: &impl std::os::fd::AsRawFd) -> io::Result<()> {
+        let mut source = SourceFd(&descriptor.as_raw_fd());
+        self.poll.registry().register(&mut source, WATCHED, Interest::READABLE)
+    }
+
+    /// Ends all streams with `system-shutdown`, waits a little for their peers to take that, and makes all that changed
+    /// safe. Nothing is listened on any more.
+    ///
+    /// # Errors
+    /// If what changed cannot be made safe.
+    pub fn shut_down(&mut self) -> io::Result<()> {
+        self.listeners.clear();
+        self.server.shut_down(self.clock.now());
+        let patience = self.clock.now().monotonic + self.server.config().limits.closing_time;
+        while self.connections.iter().any(Option::is_some) && self.clock.now().monotonic < patience {
+            self.poll_once(Some(REST))?;
+        }
+        self.server.sync()
+    }
+
     /// Serves for ever.
     ///
     /// # Errors
-    /// If the system's poll fails, which leaves nothing to do.
+    /// As [`Reactor::poll_once`].
     pub fn run(&mut self) -> io::Result<()> {
         loop {
             self.poll_once(None)?;
@@ -142,7 +198,7 @@ impl Reactor {
     /// One turn: waits until something happens, but not longer than `timeout`, and does all that follows from it.
     ///
     /// # Errors
-    /// If the system's poll fails.
+    /// If the system's poll fails, or what changed cannot be made safe. Neither leaves anything to do.
     pub fn poll_once(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = self.next_deadline().into_iter().chain(timeout).min();
         match self.poll.poll(&mut self.events, timeout.map(round_up)) {
@@ -159,23 +215,29 @@ impl Reactor {
                 self.read(id);
             }
         }
-        self.next_tick = self.server.tick(self.clock.now());
+        let now = self.clock.now();
+        self.next_tick = self.server.tick(now);
+        // Nothing that speaks of a change is sent before the change is safe.
+        self.server.commit(now)?;
+        for id in std::mem::take(&mut self.writable) {
+            self.flush(id);
+        }
         while let Some(id) = self.server.next_dirty() {
             self.flush(id);
         }
+        self.has_work = !self.server.maintain();
         Ok(())
     }
 
     /// Puts into line what the system said is ready.
     fn note_events(&mut self) {
-        let mut writable = Vec::new();
         for event in &self.events {
             let Token(number) = event.token();
             if let Some(listener) = self.listeners.get_mut(number) {
                 listener.waiting_from = Some(Duration::ZERO);
                 continue;
             }
-            let slot = number - self.listeners.len();
+            let slot = number.wrapping_sub(FIRST_CONNECTION);
             let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
             connection.end_in_sight |= event.is_read_closed() || event.is_error();
             if (event.is_readable() || connection.end_in_sight) && !connection.in_line {
@@ -184,10 +246,9 @@ impl Reactor {
             }
             if event.is_writable() && connection.blocked {
                 connection.blocked = false;
-                writable.push(connection.id);
+                self.writable.push(connection.id);
             }
         }
-        writable.into_iter().for_each(|id| self.flush(id));
     }
 
     fn accept_waiting(&mut self) {
@@ -222,7 +283,7 @@ impl Reactor {
             let _ = socket.write(&self.server.refusal());
             return;
         };
-        let token = Token(self.listeners.len() + id.slot());
+        let token = Token(FIRST_CONNECTION + id.slot());
         let interest = Interest::READABLE | Interest::WRITABLE;
         let ready = socket
             .set_nodelay(true)

@@ -4,9 +4,11 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use loquat::Plaintext;
+use loquat::{Durability, Plaintext};
 
 /// What `--help` says.
 const HELP: &str = "\
@@ -31,8 +33,13 @@ usage: loquat [OPTION]...
   --ping-interval SECONDS    silence after which a client is asked whether it is there;
                              0 never asks [120]
   --max-connections N        connections at a time [16384]
-  --in-memory                keep everything in memory; it ends with the program
-                             (this version has no other way)
+  --data FOLDER              where accounts and what belongs to them are kept [loquat-data]
+  --durability always|SECONDS|never
+                             when a change is safe from a loss of power: before anybody is
+                             told of it; at most so many seconds later, which is kinder to
+                             flash and may lose the changes of these seconds; or when the
+                             system likes [always]
+  --in-memory                keep nothing: all ends with the program
   --version                  print the version and what is implemented
   --help                     print this
 
@@ -52,6 +59,9 @@ pub(super) struct Flags {
     pub(super) scram_iterations: Option<u32>,
     pub(super) ping_interval: Option<u64>,
     pub(super) max_connections: Option<usize>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) durability: Option<Durability>,
+    pub(super) in_memory: bool,
 }
 
 /// What the command line asks for.
@@ -83,7 +93,9 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
             Arg::Long("scram-iterations") => flags.scram_iterations = Some(parser.value()?.parse()?),
             Arg::Long("ping-interval") => flags.ping_interval = Some(parser.value()?.parse()?),
             Arg::Long("max-connections") => flags.max_connections = Some(parser.value()?.parse()?),
-            Arg::Long("in-memory") => (),
+            Arg::Long("data") => flags.data = Some(parser.value()?.into()),
+            Arg::Long("durability") => flags.durability = Some(durability(&mut parser)?),
+            Arg::Long("in-memory") => flags.in_memory = true,
             Arg::Long("version") => return Ok(Parsed::Print(version())),
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(HELP.into())),
             other => return Err(other.unexpected()),
@@ -97,6 +109,15 @@ fn user(parser: &mut Parser) -> Result<(String, String), lexopt::Error> {
     let text = parser.value()?.into_string().unwrap_or_default();
     let (name, password) = text.split_once(':').ok_or("--user wants NAME:PASSWORD")?;
     Ok((name.into(), password.into()))
+}
+
+fn durability(parser: &mut Parser) -> Result<Durability, lexopt::Error> {
+    parser.value()?.parse_with(|text| match (text, text.parse()) {
+        ("always", _) => Ok(Durability::Always),
+        ("never", _) => Ok(Durability::Never),
+        (_, Ok(seconds)) => Ok(Durability::Every(Duration::from_secs(seconds))),
+        (_, Err(_)) => Err("want always, a number of seconds, or never"),
+    })
 }
 
 const ON_WIRE: &[(&str, bool)] = &[("open", true), ("closed", false)];
@@ -147,6 +168,7 @@ mod tests {
             "--listen 5222",
             "--registration yes",
             "--plaintext no",
+            "--durability maybe",
             "--legacy-auth 1",
             "--ping-interval -1",
             "--user secret",

@@ -5,12 +5,13 @@
 mod flags;
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use loquat::{Config, Reactor};
+use loquat::{AccountError, Config, Durability, Folder, Reactor, Storage, StorageError};
 
 use flags::{Flags, Parsed};
 
@@ -36,12 +37,12 @@ pub(crate) fn main() -> ExitCode {
 
 enum Failure {
     Usage(String),
-    System(io::Error),
+    System(StorageError),
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::System(error)
+impl<E: Into<StorageError>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::System(error.into())
     }
 }
 
@@ -49,8 +50,11 @@ fn serve(flags: &Flags) -> Result<(), Failure> {
     let config = config(flags).map_err(Failure::Usage)?;
     let mut reactor = bind(config, flags)?;
     for (name, password) in &flags.users {
-        let added = reactor.server().add_account(name, password);
-        added.map_err(|error| Failure::Usage(format!("--user {name}: {error}")))?;
+        match reactor.server().add_account(name, password) {
+            // It is there from an earlier run.
+            Ok(()) | Err(AccountError::Exists) => (),
+            Err(error) => return Err(Failure::Usage(format!("--user {name}: {error}"))),
+        }
     }
     let mut out = io::stdout().lock();
     for address in reactor.local_addresses() {
@@ -96,13 +100,22 @@ fn addresses(flags: &Flags) -> Vec<SocketAddr> {
 }
 
 /// Listens. Where nothing was said and the system has no IPv6, the old loopback address is enough.
-fn bind(config: Config, flags: &Flags) -> io::Result<Reactor> {
-    let addresses = addresses(flags);
-    Reactor::bind(config.clone(), &addresses).or_else(|error| match (addresses.as_slice(), error.kind()) {
-        (_, ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => Err(error),
-        ([v4, _], _) if flags.listen.is_empty() => Reactor::bind(config, &[*v4]),
-        _ => Err(error),
-    })
+fn bind(config: Config, flags: &Flags) -> Result<Reactor, StorageError> {
+    let mut addresses = addresses(flags);
+    if flags.listen.is_empty() && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        addresses.pop();
+    }
+    if flags.in_memory {
+        return Ok(Reactor::bind(config, &addresses)?);
+    }
+    let path = flags.data.as_deref().unwrap_or(Path::new("loquat-data"));
+    let folder = Folder::open(path).map_err(|error| named(path, &error))?;
+    let storage = Storage::new(folder, config.domain(), flags.durability.unwrap_or(Durability::Always));
+    Reactor::bind_with_storage(config, &addresses, storage)
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn print(text: &str) -> ExitCode {

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::credential::{Credential, Storage, SALT_BYTES};
+use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::roster::Roster;
 use super::{Change, Contact};
 use crate::codec::{legacy_digest, same_secret, Hmac};
@@ -25,24 +25,39 @@ impl Account {
     fn new(credential: Credential) -> Self {
         Self { credential, roster: Roster::default() }
     }
+
+    /// What its owner is known by.
+    pub(crate) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Whom it knows.
+    pub(crate) fn roster(&self) -> &Roster {
+        &self.roster
+    }
 }
 
 /// All accounts, by localpart.
 pub(crate) struct Accounts {
     by_name: HashMap<Box<str>, Account>,
-    pub(super) storage: Storage,
+    pub(super) rules: PasswordRules,
     /// Makes the salts of names that nobody has: always the same for the same name.
     decoy: Hmac,
 }
 
 impl Accounts {
     /// No accounts. `decoy` is a secret of this server.
-    pub(crate) fn new(storage: Storage, decoy: &[u8]) -> Self {
-        Self { by_name: HashMap::new(), storage, decoy: Hmac::new(decoy) }
+    pub(crate) fn new(rules: PasswordRules, decoy: &[u8]) -> Self {
+        Self { by_name: HashMap::new(), rules, decoy: Hmac::new(decoy) }
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// All names, in no order.
+    pub(crate) fn names(&self) -> Vec<Box<str>> {
+        self.by_name.keys().cloned().collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Account> {
@@ -65,7 +80,7 @@ impl Accounts {
     }
 
     /// Does what a change says. What is for an account that is not there is for nobody.
-    pub(super) fn apply(&mut self, name: &str, change: Change) {
+    pub(crate) fn apply(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {
             (Some(account), Change::Credential(credential)) => account.credential = credential,
             (None, Change::Credential(credential)) => {
@@ -86,7 +101,7 @@ impl Accounts {
 
     /// Whether this is the account's password.
     pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
-        if self.storage.keeps_passwords {
+        if self.rules.keeps_passwords {
             self.matches(name, given.as_bytes(), str::to_owned)
         } else {
             self.keys(name).fit(given)
@@ -106,7 +121,7 @@ impl Accounts {
 
     fn decoy_keys(&self, name: &str) -> Keys {
         let digest = self.decoy.of(name.as_bytes());
-        Keys::of_nobody(digest.get(..SALT_BYTES).unwrap_or(&digest), self.storage.iterations)
+        Keys::of_nobody(digest.get(..SALT_BYTES).unwrap_or(&digest), self.rules.iterations)
     }
 }
 
@@ -115,13 +130,13 @@ mod tests {
     use super::*;
 
     fn accounts(keeps_passwords: bool) -> Accounts {
-        let mut accounts = Accounts::new(Storage { iterations: 2, keeps_passwords }, b"decoy");
+        let mut accounts = Accounts::new(PasswordRules { iterations: 2, keeps_passwords }, b"decoy");
         set(&mut accounts, "secret");
         accounts
     }
 
     fn set(accounts: &mut Accounts, password: &str) {
-        let credential = Credential::new(password, b"salt", accounts.storage).unwrap();
+        let credential = Credential::new(password, b"salt", accounts.rules).unwrap();
         accounts.apply("a", Change::Credential(credential));
     }
 

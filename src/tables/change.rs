@@ -4,9 +4,11 @@
 //! Left out on purpose: sessions and guesses, which end with the process.
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
 use super::credential::Credential;
-use super::Contact;
+use super::{Accounts, Contact};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 
@@ -19,6 +21,24 @@ pub(crate) enum Change {
     Removed,
     /// A contact is added, changed or removed.
     Contact(Jid, Option<Contact>),
+}
+
+/// Whoever writes changes down.
+pub(crate) trait Recorder {
+    /// Takes down a change that is about to happen. If that fails it must not happen.
+    fn record(&mut self, user: &str, change: &Change) -> io::Result<()>;
+
+    /// Returns once all that was recorded is as safe as was asked for. If that fails, nobody may be told of it.
+    fn commit(&mut self, now: Duration) -> io::Result<()>;
+
+    /// When to commit next, if nothing happens before.
+    fn next_commit(&self) -> Option<Duration>;
+
+    /// Returns once all that was recorded is safe.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Does a little of what is to be done from time to time. `false` if there is more.
+    fn maintain(&mut self, accounts: &Accounts) -> bool;
 }
 
 /// A change was not recorded, and so did not happen.

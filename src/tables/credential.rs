@@ -15,7 +15,7 @@ pub(crate) const SALT_BYTES: usize = 16;
 
 /// How passwords rest.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Storage {
+pub(crate) struct PasswordRules {
     /// Rounds of SCRAM's key derivation.
     pub(crate) iterations: u32,
     /// Whether the password itself is kept as well.
@@ -30,15 +30,15 @@ pub(crate) struct Credential {
 
 impl Credential {
     /// What rests of `password`.
-    pub(crate) fn new(password: &str, salt: &[u8], storage: Storage) -> Result<Self, AccountError> {
+    pub(crate) fn new(password: &str, salt: &[u8], rules: PasswordRules) -> Result<Self, AccountError> {
         if password.is_empty()
             || password.len() > MAX_PASSWORD_BYTES
             || password.chars().any(char::is_control)
         {
             return Err(AccountError::BadPassword);
         }
-        let keys = Keys::derive(password, salt, storage.iterations);
-        Ok(Self { keys, password: storage.keeps_passwords.then(|| password.into()) })
+        let keys = Keys::derive(password, salt, rules.iterations);
+        Ok(Self { keys, password: rules.keeps_passwords.then(|| password.into()) })
     }
 }
 
@@ -53,19 +53,19 @@ impl fmt::Debug for Credential {
 mod tests {
     use super::*;
 
-    const STORAGE: Storage = Storage { iterations: 1, keeps_passwords: true };
+    const RULES: PasswordRules = PasswordRules { iterations: 1, keeps_passwords: true };
 
     #[test]
     fn what_can_be_a_password() {
         for bad in ["", "a\nb", &"x".repeat(1024)] {
-            assert_eq!(Credential::new(bad, b"", STORAGE).err(), Some(AccountError::BadPassword));
+            assert_eq!(Credential::new(bad, b"", RULES).err(), Some(AccountError::BadPassword));
         }
-        assert!(Credential::new(&"x".repeat(1023), b"", STORAGE).is_ok());
+        assert!(Credential::new(&"x".repeat(1023), b"", RULES).is_ok());
     }
 
     #[test]
     fn a_credential_cannot_be_printed() {
-        let credential = Credential::new("secret", b"", STORAGE).unwrap();
+        let credential = Credential::new("secret", b"", RULES).unwrap();
         assert_eq!(format!("{credential:?}"), "(a credential)");
     }
 }

@@ -13,13 +13,13 @@ mod sessions;
 use std::fmt;
 use std::net::IpAddr;
 
-pub(crate) use accounts::Accounts;
-pub(crate) use change::{Change, NotRecorded};
-pub(crate) use credential::{Credential, Storage, SALT_BYTES};
+pub(crate) use accounts::{Account, Accounts};
+pub(crate) use change::{Change, NotRecorded, Recorder};
+pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use guesses::Guesses;
 pub use rates::Rate;
 pub(crate) use rates::Rates;
-pub(crate) use roster::Contact;
+pub(crate) use roster::{Contact, Subscription};
 pub(crate) use sessions::{Resumption, Sessions};
 
 /// All tables.
@@ -28,11 +28,16 @@ pub(crate) struct Tables {
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
     pub(crate) registrations: Rates<IpAddr>,
+    /// Who writes down what changes; without one it ends with the process.
+    pub(crate) recorder: Option<Box<dyn Recorder>>,
 }
 
 impl Tables {
-    /// The one way in which anything changes that outlives a session.
+    /// The one way in which anything changes that outlives a session. It is recorded before it happens.
     pub(crate) fn change(&mut self, user: &str, change: Change) -> Result<(), NotRecorded> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(user, &change).map_err(|_| NotRecorded)?;
+        }
         self.accounts.apply(user, change);
         Ok(())
     }
@@ -47,7 +52,7 @@ impl Tables {
         if self.accounts.exists(name) {
             return Err(AccountError::Exists);
         }
-        let credential = Credential::new(password, salt, self.accounts.storage)?;
+        let credential = Credential::new(password, salt, self.accounts.rules)?;
         self.change(name, Change::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
 
@@ -61,7 +66,7 @@ impl Tables {
         if !self.accounts.exists(name) {
             return Err(AccountError::Unknown);
         }
-        let credential = Credential::new(password, salt, self.accounts.storage)?;
+        let credential = Credential::new(password, salt, self.accounts.rules)?;
         self.change(name, Change::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
 }

@@ -21,6 +21,13 @@ pub(crate) enum Subscription {
 }
 
 impl Subscription {
+    /// What the value of the attribute means.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::None, Self::To, Self::From, Self::Both]
+            .into_iter()
+            .find(|subscription| subscription.name() == name)
+    }
+
     /// The value of the attribute.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -107,7 +107,10 @@ const BUILT_IN_NAMESPACES: usize = 3;
 pub struct Reader {
     events: EventReader<Feed>,
     limits: XmlLimits,
-    inside_root: bool,
+    /// How many elements stand around a stanza: the root of a stream.
+    levels: usize,
+    /// How many of them are open.
+    inside: usize,
     /// The element that is being read, behind the ones that it is in.
     open: Vec<Element>,
     elements: usize,
@@ -118,10 +121,16 @@ pub struct Reader {
 impl Reader {
     /// A reader of a new stream.
     pub fn new(limits: XmlLimits) -> Self {
-        Self::over(Feed::new(limits.stanza_bytes, limits.attributes), limits)
+        Self::nested(1, limits)
     }
 
-    fn over(feed: Feed, limits: XmlLimits) -> Self {
+    /// A reader of a document whose stanzas stand in so many elements, one in the other; each of these gives a header
+    /// and a close.
+    pub(crate) fn nested(levels: usize, limits: XmlLimits) -> Self {
+        Self::over(Feed::new(limits.stanza_bytes, limits.attributes), levels, limits)
+    }
+
+    fn over(feed: Feed, levels: usize, limits: XmlLimits) -> Self {
         let config = ParserConfig::new()
             .ignore_end_of_stream(true)
             .cdata_to_characters(true)
@@ -137,7 +146,8 @@ impl Reader {
         Self {
             events: EventReader::new_with_config(feed, config),
             limits,
-            inside_root: false,
+            levels,
+            inside: 0,
             open: Vec::new(),
             elements: 0,
             failed: None,
@@ -164,7 +174,7 @@ impl Reader {
     /// Begins a new stream with what was not read yet (RFC 6120 4.3.3).
     pub fn restart(&mut self) {
         let feed = self.events.source_mut().restarted();
-        *self = Self::over(feed, self.limits);
+        *self = Self::over(feed, self.levels, self.limits);
     }
 
     /// Changes how many bytes a stanza may have.
@@ -241,8 +251,8 @@ impl Reader {
             return Err(XmlError::Limit(Limit::Namespaces));
         }
         let element = element(name, attributes)?;
-        if !self.inside_root {
-            self.inside_root = true;
+        if self.inside < self.levels {
+            self.inside += 1;
             self.events.source_mut().root_opened();
             let content_ns = namespace.get("").unwrap_or_default().to_owned();
             return Ok(Some(Item::Header(Header { element, content_ns })));
@@ -259,7 +269,11 @@ impl Reader {
     }
 
     fn end(&mut self) -> Option<Item> {
-        let Some(element) = self.open.pop() else { return Some(Item::Close) };
+        let Some(element) = self.open.pop() else {
+            self.inside = self.inside.saturating_sub(1);
+            self.events.source_mut().stanza_ended();
+            return Some(Item::Close);
+        };
         if let Some(parent) = self.open.last_mut() {
             parent.push(Node::Element(element));
             return None;

@@ -1,0 +1,142 @@
+//! The little that is asked of a file system, and the real one.
+//!
+//! A trait, so that tests can stop it at any operation and lose what was not synced. Names are plain file names.
+//! Left out on purpose: reading a part of a file, writing into the middle of one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A folder of files that grow at their ends.
+pub(crate) trait Disk {
+    /// The names of all files.
+    fn names(&mut self) -> io::Result<Vec<String>>;
+    /// Opens a file to be read from its beginning.
+    fn read(&mut self, name: &str) -> io::Result<Box<dyn Read>>;
+    /// Writes behind the end of a file; it is made if it is not there.
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts a file off.
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()>;
+    /// Returns once the content of a file would survive a loss of power.
+    fn sync(&mut self, name: &str) -> io::Result<()>;
+    /// Gives a file another name; one that had it is gone.
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+    /// Returns once the names would survive a loss of power.
+    fn sync_names(&mut self) -> io::Result<()>;
+}
+
+/// A folder of the system's, for one process at a time. Its files are for their owner only.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Files that are written to.
+    open: BTreeMap<String, File>,
+    _lock: Lock,
+}
+
+impl Folder {
+    /// Takes a folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be made or used, or another process has it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path)?;
+        Ok(Self { path: path.to_owned(), open: BTreeMap::new(), _lock: Lock::take(path)? })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn writable(&mut self, name: &str) -> io::Result<&mut File> {
+        if !self.open.contains_key(name) {
+            let mut options = OpenOptions::new();
+            options.create(true).append(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let file = options.open(self.path.join(name))?;
+            self.open.insert(name.to_owned(), file);
+        }
+        self.open.get_mut(name).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Disk for Folder {
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        let names =
+            fs::read_dir(&self.path)?.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+        names.filter_map(Result::transpose).collect()
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(File::open(self.path.join(name))?))
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.writable(name)?.write_all(bytes)
+    }
+
+    fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        let file = self.writable(name)?;
+        file.set_len(len)?;
+        file.seek(SeekFrom::End(0)).map(|_| ())
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.writable(name)?.sync_data()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.open.remove(from);
+        self.open.remove(to);
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.open.remove(name);
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_names(&mut self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+/// Held while a process has a folder; the system lets it go when the process ends, however it does.
+#[derive(Debug)]
+struct Lock {
+    #[cfg(target_os = "linux")]
+    _socket: std::os::unix::net::UnixListener,
+}
+
+impl Lock {
+    /// A socket whose name is made of the folder's identity, in the namespace that has no files: nothing is left behind.
+    #[cfg(target_os = "linux")]
+    fn take(path: &Path) -> io::Result<Self> {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::fs::MetadataExt;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+        let folder = fs::metadata(path)?;
+        let name = format!("loquat data folder {}:{}", folder.dev(), folder.ino());
+        let taken = SocketAddr::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name));
+        taken.map(|_socket| Self { _socket }).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                io::Error::new(error.kind(), format!("{} is in use by another loquat", path.display()))
+            }
+            _ => error,
+        })
+    }
+
+    /// Other systems have no such sockets; there the user sees to it.
+    #[cfg(not(target_os = "linux"))]
+    fn take(_: &Path) -> io::Result<Self> {
+        Ok(Self {})
+    }
+}

@@ -1,0 +1,74 @@
+//! One line of a journal: an element, and a checksum over all that follows it.
+//!
+//! ```text
+//! <user sum='0123456789abcdef' xmlns='urn:xmpp:pie:0' name='romeo'> ... </user>
+//! ```
+//!
+//! A line never has a line break inside, so whatever happens to one, the next can be found.
+//! Left out on purpose: what the element means ([`super::portable`]).
+
+use crate::codec::{hex, sha1};
+use crate::xml::{writer, Element};
+
+/// Bytes of the SHA-1 digest that are kept: enough against accidents; whoever may write the file may write anything.
+const SUM_BYTES: usize = 8;
+
+/// Appends the line of `element`, which has no attribute `sum`.
+pub(super) fn write(element: &Element, out: &mut Vec<u8>) {
+    let mut bytes = Vec::new();
+    writer::write(element, "", &mut bytes);
+    out.push(b'<');
+    out.extend_from_slice(element.name().as_bytes());
+    let rest = bytes.get(1 + element.name().len()..).unwrap_or_default();
+    let mut single = Vec::with_capacity(rest.len());
+    for &byte in rest {
+        match byte {
+            // Only text has them as they are; a reference means the same.
+            b'\n' => single.extend_from_slice(b"&#10;"),
+            _ => single.push(byte),
+        }
+    }
+    writer::attribute("sum", &sum(element.name().as_bytes(), &single), out);
+    out.extend_from_slice(&single);
+    out.push(b'\n');
+}
+
+/// Whether a line, without its line break, is as it was written.
+pub(super) fn is_whole(line: &[u8]) -> bool {
+    const MARK: &[u8] = b" sum='";
+    let Some(at) = line.windows(MARK.len()).position(|window| window == MARK) else { return false };
+    let (before, behind) = line.split_at(at);
+    let behind = behind.get(MARK.len()..).unwrap_or_default();
+    let (said, rest) = behind.split_at(behind.len().min(2 * SUM_BYTES));
+    match (before, rest) {
+        ([b'<', name @ ..], [b'\'', rest @ ..]) => said == sum(name, rest).as_bytes(),
+        _ => false,
+    }
+}
+
+fn sum(name: &[u8], rest: &[u8]) -> String {
+    hex(sha1(&[name, rest].concat()).get(..SUM_BYTES).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_damage_shows() {
+        let element = Element::new("user", "p")
+            .with_attr("name", "用户")
+            .with(Element::new("a", "p").with_text("x\ny"));
+        let mut line = Vec::new();
+        write(&element, &mut line);
+        assert_eq!(line.pop(), Some(b'\n'));
+        assert!(is_whole(&line) && !line.contains(&b'\n'));
+        for at in 0..line.len() {
+            let mut damaged = line.clone();
+            damaged[at] ^= 1;
+            assert!(!is_whole(&damaged), "a flipped bit at {at}");
+            assert!(!is_whole(&line[..at]), "cut at {at}");
+        }
+        assert!(!is_whole(&[line.as_slice(), b" "].concat()));
+    }
+}

@@ -1,0 +1,19 @@
+//! The wing that writes down what outlives the process.
+//!
+//! A data folder holds numbered pairs: `snapshot.N.xml`, all accounts in the portable format of XEP-0227, and
+//! `journal.N.xml`, every change since that snapshot was begun, one to a line. A start reads the newest snapshot and the
+//! journals from its number on. Changes say how things are afterwards, so a journal may tell of what its snapshot already
+//! has: a snapshot is written in slices while changes go on.
+//!
+//! Read first: [`store`] for the order of things, [`line`] and [`portable`] for the two formats, [`disk`] for the little
+//! that is asked of a file system. Left out on purpose: sockets, streams, clocks.
+
+#[cfg(test)]
+mod crashes;
+mod disk;
+mod line;
+mod portable;
+mod store;
+
+pub use disk::Folder;
+pub use store::{Durability, Storage, StorageError};
