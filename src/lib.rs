@@ -31,6 +31,7 @@ mod stanza;
 mod storage;
 mod stream;
 mod tables;
+mod time;
 pub mod xml;
 
 pub use codec::legacy_digest;

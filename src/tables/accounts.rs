@@ -74,6 +74,11 @@ impl Accounts {
         self.get(name)?.roster.contact(contact)
     }
 
+    /// Whether an account lets an address see its presence; nobody's name lets nobody (RFC 6121 3.1).
+    pub(crate) fn is_seen_by(&self, name: &str, watcher: &Jid) -> bool {
+        self.contact(name, watcher.bare_str()).is_some_and(|contact| contact.subscription.is_from())
+    }
+
     /// Does what a change says. What is for an account that is not there is for nobody.
     pub(crate) fn apply(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {

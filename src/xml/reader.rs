@@ -88,6 +88,18 @@ pub struct XmlLimits {
     pub namespaces: usize,
 }
 
+impl XmlLimits {
+    /// For what we have written ourselves of what came in within limits: it declares namespaces again and escapes more, so
+    /// it may be bigger than it was.
+    pub(crate) const OURS: Self = Self {
+        stanza_bytes: usize::MAX,
+        depth: usize::MAX,
+        elements: usize::MAX,
+        attributes: usize::MAX,
+        namespaces: usize::MAX - BUILT_IN_NAMESPACES,
+    };
+}
+
 /// The parser counts `xml`, `xmlns` and a default of its own.
 const BUILT_IN_NAMESPACES: usize = 3;
 

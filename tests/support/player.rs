@@ -92,6 +92,7 @@ impl<W: Wire> Player<W> {
                 ["subscribe", watcher, watched] => {
                     server.subscribe(watcher, watched).map_err(|e| e.to_string())?;
                 }
+                ["claim", address] => server.claim(address).map_err(|e| e.to_string())?,
                 ["domain" | "alias" | "registration", _] | ["limit", _, _] => (),
                 other => return Err(format!("! {}: no such setting", other.join(" "))),
             }
