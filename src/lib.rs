@@ -13,12 +13,14 @@
 mod codec;
 mod config;
 mod ctx;
+mod delay;
 mod error;
 mod events;
 mod features;
 mod jid;
 mod net;
 mod ns;
+mod offline;
 mod outbox;
 mod peer;
 mod presence;

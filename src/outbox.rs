@@ -10,10 +10,12 @@
 //! Left out on purpose: sockets; whoever has them takes [`Outboxes::outgoing`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::error::StreamError;
 use crate::ns;
 use crate::slab::Key;
+use crate::stanza::is_fleeting;
 use crate::xml::writer::{self, Unaddressed};
 use crate::xml::Element;
 
@@ -78,9 +80,12 @@ struct Ledger {
 #[derive(Clone, Copy)]
 struct Entry {
     bytes: usize,
-    /// Whether it is a stanza; other elements are neither counted nor kept.
-    is_stanza: bool,
+    /// When it was written, if it is a stanza; other elements are neither counted nor kept.
+    stanza: Option<Second>,
 }
+
+/// Seconds since 1970.
+type Second = u32;
 
 /// What an inactive client does not get yet (XEP-0352): of each sender the last presence and the last chat state.
 type Held = BTreeMap<(&'static str, String), Vec<u8>>;
@@ -100,11 +105,25 @@ pub(crate) struct Outboxes {
     doomed: VecDeque<Key>,
     spares: Vec<Vec<u8>>,
     limit: usize,
+    /// The time of what is written now.
+    now: Second,
 }
 
 impl Outboxes {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), dirty: VecDeque::new(), doomed: VecDeque::new(), spares: Vec::new(), limit }
+        Self {
+            slots: Vec::new(),
+            dirty: VecDeque::new(),
+            doomed: VecDeque::new(),
+            spares: Vec::new(),
+            limit,
+            now: 0,
+        }
+    }
+
+    /// What is written from now on is written at this time.
+    pub(crate) fn set_time(&mut self, since_1970: Duration) {
+        self.now = since_1970.as_secs().try_into().unwrap_or(Second::MAX);
     }
 
     /// Gives a new stream its outbox.
@@ -145,6 +164,11 @@ impl Outboxes {
         self.write(key, true, || Some(("presence", from())), |out| presence.write_to(to, out));
     }
 
+    /// Sends a stanza that was written before. `false` if the stream takes no more.
+    pub(crate) fn send_written(&mut self, key: Key, stanza: &[u8]) -> bool {
+        self.write(key, true, || None, |out| out.extend_from_slice(stanza))
+    }
+
     /// Sends a stream's header.
     pub(crate) fn send_header(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
         self.write(key, false, || None, write);
@@ -158,7 +182,7 @@ impl Outboxes {
         hold: impl FnOnce() -> Option<(&'static str, String)>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        let limit = self.limit;
+        let (limit, now) = (self.limit, self.now);
         let Some(outbox) = find(&mut self.slots, key) else { return false };
         if !outbox.takes_more() {
             return false;
@@ -173,19 +197,19 @@ impl Outboxes {
                     kept.clear();
                     write(kept);
                     if kept.len() > MAX_HELD_BYTES {
-                        outbox.release();
+                        outbox.release(now);
                         self.mark_dirty(key);
                     }
                     return true;
                 }
-                None => outbox.release(),
+                None => outbox.release(now),
             }
         }
         let before = outbox.bytes.len();
         write(&mut outbox.bytes);
         let fits = outbox.waiting() <= limit;
         if fits {
-            outbox.enter(before, is_stanza);
+            outbox.enter(before, is_stanza.then_some(now));
         } else {
             outbox.bytes.truncate(before);
             log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
@@ -303,7 +327,7 @@ impl Outboxes {
     /// From now on stanzas are counted, and kept until they are acknowledged. `false` if they are already.
     pub(crate) fn manage(&mut self, key: Key) -> bool {
         let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.ledger.is_none()) else { return false };
-        let waiting = Entry { bytes: outbox.bytes.len(), is_stanza: false };
+        let waiting = Entry { bytes: outbox.bytes.len(), stanza: None };
         outbox.ledger = Some(Box::new(Ledger { entries: VecDeque::from([waiting]), ..Ledger::default() }));
         true
     }
@@ -334,17 +358,19 @@ impl Outboxes {
     /// The connection is gone or is to end, but the stream waits for another one.
     pub(crate) fn detach(&mut self, key: Key) {
         self.mark_dirty(key);
+        let now = self.now;
         if let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.state == State::Open) {
             outbox.state = State::Detached;
-            outbox.release();
+            outbox.release(now);
             outbox.held = None;
         }
     }
 
     /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has.
     pub(crate) fn resume(&mut self, old: Key, new: Key) {
+        let now = self.now;
         let Some((stanzas, ledger)) = self.get_mut(old).and_then(|outbox| {
-            outbox.release();
+            outbox.release(now);
             let stanzas = outbox.take_unacknowledged();
             Some((stanzas, outbox.ledger.take()?))
         }) else {
@@ -355,15 +381,18 @@ impl Outboxes {
             fresh.acknowledged = ledger.acknowledged;
             fresh.received = ledger.received;
         }
-        for stanza in stanzas {
-            self.write(new, true, || None, |out| out.extend_from_slice(&stanza));
+        for (then, stanza) in stanzas {
+            self.now = then;
+            self.send_written(new, &stanza);
         }
+        self.now = now;
     }
 
-    /// What a stream that has ended has sent and nobody has acknowledged.
-    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Vec<u8>> {
+    /// What a stream that has ended has sent and nobody has acknowledged, and when (since 1970).
+    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<(Duration, Vec<u8>)> {
         let managed = self.get_mut(key).filter(|outbox| outbox.ledger.is_some());
-        managed.map(Outbox::take_unacknowledged).unwrap_or_default()
+        let stanzas = managed.map(Outbox::take_unacknowledged).unwrap_or_default();
+        stanzas.into_iter().map(|(then, stanza)| (Duration::from_secs(then.into()), stanza)).collect()
     }
 }
 
@@ -371,9 +400,10 @@ impl Outboxes {
 impl Outboxes {
     /// Holds back what can wait from now on, or sends all of it.
     pub(crate) fn set_active(&mut self, key: Key, active: bool) {
+        let now = self.now;
         let Some(outbox) = self.get_mut(key) else { return };
         if active {
-            outbox.release();
+            outbox.release(now);
             outbox.held = None;
             self.mark_dirty(key);
         } else if outbox.held.is_none() {
@@ -389,10 +419,9 @@ fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
 /// What an inactive client need not know at once: that somebody came or went or is typing. Of each kind and sender only
 /// the last counts.
 fn can_wait(element: &Element) -> Option<&'static str> {
-    let is_news = |child: &Element| child.ns() == ns::CHAT_STATES || child.is("thread", ns::CLIENT);
     match (element.name(), element.attr("type")) {
         ("presence", None | Some("unavailable")) => Some("presence"),
-        ("message", None | Some("chat" | "normal")) if element.children().all(is_news) => Some("chat state"),
+        ("message", None | Some("chat" | "normal")) if is_fleeting(element) => Some("chat state"),
         _ => None,
     }
 }
@@ -415,19 +444,19 @@ impl Outbox {
     }
 
     /// Notes what was written behind `before`.
-    fn enter(&mut self, before: usize, is_stanza: bool) {
+    fn enter(&mut self, before: usize, stanza: Option<Second>) {
         if let Some(ledger) = &mut self.ledger {
-            ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, is_stanza });
+            ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza });
         }
     }
 
     /// Lets go of what was held back.
-    fn release(&mut self) {
+    fn release(&mut self, now: Second) {
         let Some(held) = &mut self.held else { return };
         for bytes in std::mem::take(&mut **held).into_values() {
             let before = self.bytes.len();
             self.bytes.extend_from_slice(&bytes);
-            self.enter(before, true);
+            self.enter(before, Some(now));
         }
     }
 
@@ -440,14 +469,14 @@ impl Outbox {
         ledger.requested = true;
         let before = self.bytes.len();
         self.bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
-        self.enter(before, false);
+        self.enter(before, None);
     }
 
     fn acknowledge(&mut self, h: u32) -> Result<(), u32> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.requested = false;
         let news = h.wrapping_sub(ledger.acknowledged);
-        let stanzas = ledger.entries.iter().filter(|entry| entry.is_stanza).count();
+        let stanzas = ledger.entries.iter().filter(|entry| entry.stanza.is_some()).count();
         if usize::try_from(news).map_or(true, |news| news > stanzas) {
             return Err(ledger.acknowledged.wrapping_add(u32::try_from(stanzas).unwrap_or(u32::MAX)));
         }
@@ -456,7 +485,7 @@ impl Outbox {
         while left > 0 {
             let Some(entry) = ledger.entries.pop_front() else { break };
             done += entry.bytes;
-            left -= u32::from(entry.is_stanza);
+            left -= u32::from(entry.stanza.is_some());
         }
         self.forget_front(done);
         Ok(())
@@ -469,7 +498,7 @@ impl Outbox {
             None => done = self.sent,
             Some(ledger) => {
                 while let Some(entry) =
-                    ledger.entries.front().filter(|e| !e.is_stanza && done + e.bytes <= self.sent)
+                    ledger.entries.front().filter(|e| e.stanza.is_none() && done + e.bytes <= self.sent)
                 {
                     done += entry.bytes;
                     ledger.entries.pop_front();
@@ -488,7 +517,7 @@ impl Outbox {
     }
 
     /// The stanzas that are not acknowledged, whether they were sent or not.
-    fn take_unacknowledged(&mut self) -> Vec<Vec<u8>> {
+    fn take_unacknowledged(&mut self) -> Vec<(Second, Vec<u8>)> {
         let Some(ledger) = &mut self.ledger else { return Vec::new() };
         let bytes = std::mem::take(&mut self.bytes);
         self.sent = 0;
@@ -497,8 +526,8 @@ impl Outbox {
         for entry in ledger.entries.drain(..) {
             let (stanza, behind) = rest.split_at(entry.bytes.min(rest.len()));
             rest = behind;
-            if entry.is_stanza {
-                stanzas.push(stanza.to_vec());
+            if let Some(then) = entry.stanza {
+                stanzas.push((then, stanza.to_vec()));
             }
         }
         // What stands behind the last entry is not the client's to acknowledge: an error and the end of the stream.
@@ -509,7 +538,7 @@ impl Outbox {
 
 impl Ledger {
     fn has_stanzas(&self) -> bool {
-        self.entries.iter().any(|entry| entry.is_stanza)
+        self.entries.iter().any(|entry| entry.stanza.is_some())
     }
 }
 
@@ -584,14 +613,17 @@ mod tests {
         put(&mut outboxes, key, "before");
         assert!(outboxes.manage(key) && !outboxes.manage(key));
         put(&mut outboxes, key, "one");
+        outboxes.set_time(Duration::from_secs(2));
         put(&mut outboxes, key, "two");
         assert_eq!(send_all(&mut outboxes, key), format!("beforeonetwo{R}"));
+        outboxes.set_time(Duration::from_millis(3_999));
         put(&mut outboxes, key, "three");
         assert_eq!(send_all(&mut outboxes, key), "three", "one request at a time");
         assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
         assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
         assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
-        assert_eq!(outboxes.take_unacknowledged(key), [b"two".to_vec(), b"three".to_vec()]);
+        let left = [(Duration::from_secs(2), b"two".to_vec()), (Duration::from_secs(3), b"three".to_vec())];
+        assert_eq!(outboxes.take_unacknowledged(key), left, "with the time at which each was sent");
     }
 
     #[test]
@@ -618,13 +650,17 @@ mod tests {
         outboxes.manage(old);
         put(&mut outboxes, old, "one");
         send_all(&mut outboxes, old);
+        outboxes.set_time(Duration::from_secs(5));
         put(&mut outboxes, old, "two");
         outboxes.detach(old);
         assert!(put(&mut outboxes, old, "three"), "a lost connection is no reason to refuse");
         assert_eq!(outboxes.acknowledge(old, 1), Ok(()));
+        outboxes.set_time(Duration::from_secs(9));
         outboxes.resume(old, new);
         assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
-        assert_eq!(outboxes.acknowledge(new, 3), Ok(()));
+        assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
+        let left = outboxes.take_unacknowledged(new);
+        assert_eq!(left, [(Duration::from_secs(5), b"three".to_vec())], "it was sent when it was sent first");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::ctx::Ctx;
 use crate::events::Event;
 use crate::jid::Jid;
 use crate::ns;
+use crate::offline;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
 use crate::xml::writer::Unaddressed;
@@ -35,6 +36,7 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
         tell_newcomer(ctx, from, user, resource);
     }
     tell_watchers(ctx, from, user, None);
+    offline::deliver(ctx, from);
 }
 
 /// RFC 6121 4.5.2: all of one's own resources are told, the one that goes included.

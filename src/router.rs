@@ -5,12 +5,16 @@
 //! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
 //! ([`crate::presence`]).
 
+use std::time::Duration;
+
 use crate::ctx::{Ctx, Owner};
+use crate::delay;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::offline;
 use crate::slab::Key;
 use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
-use crate::xml::Element;
+use crate::xml::{Element, Node};
 
 /// Delivers a stanza to `to`, or answers `from` why not.
 pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
@@ -26,17 +30,25 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
     }
 }
 
-/// XEP-0198 section 8: a stanza that a lost stream of this priority did not acknowledge goes where it would have gone
-/// without that stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
-pub(crate) fn give_back(ctx: &mut Ctx<'_>, stanza: &Stanza, priority: Option<i8>) {
+/// XEP-0198 section 8: what a lost stream of this priority got then and did not acknowledge goes where it would have gone
+/// without that stream. What an account got on several streams at once, it has; where that cannot be told, it gets it
+/// twice.
+pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, then: Duration, priority: Option<i8>) {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
-    let (Some(from), Some(to)) = (from, &stanza.to) else { return };
+    let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
     let user = to.local().unwrap_or_default();
-    let is_there_too =
-        to.is_bare() && ctx.tables.sessions.available(user).any(|s| Some(s.priority) >= priority);
-    if !is_there_too && !matches!(stanza.kind, Kind::Presence(_)) {
-        route(ctx, &from, to, stanza);
+    // One that had waited for the account before went to that stream alone.
+    let had_waited = delay::is_noted(ctx.config, &stanza.element);
+    let is_there_too = !had_waited
+        && to.is_bare()
+        && ctx.tables.sessions.available(user).any(|s| Some(s.priority) >= priority);
+    if is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
+        return;
     }
+    if !had_waited && matches!(stanza.kind, Kind::Message(_)) {
+        stanza.element.push(Node::Element(delay::note(ctx.config, then)));
+    }
+    route(ctx, &from, &to, &stanza);
 }
 
 /// Answers a stanza with an error, where that is allowed.
@@ -68,9 +80,11 @@ fn to_account(ctx: &mut Ctx<'_>, user: &str, to: &Jid, stanza: &Stanza) -> Resul
         return no_such_user(stanza);
     }
     let Some(resource) = to.resource() else { return to_bare(ctx, user, stanza) };
-    match ctx.tables.sessions.find(user, resource).map(|session| session.stream) {
-        Some(stream) => to_streams(ctx, &[stream], stanza),
-        None => to_absent_resource(ctx, user, stanza),
+    let stream = ctx.tables.sessions.find(user, resource).map(|session| session.stream);
+    if stream.is_some_and(|stream| to_streams(ctx, &[stream], stanza)) {
+        Ok(())
+    } else {
+        to_absent_resource(ctx, user, stanza)
     }
 }
 
@@ -84,29 +98,37 @@ fn no_such_user(stanza: &Stanza) -> Result<(), Condition> {
 
 /// RFC 6121 8.5.2: a bare address.
 fn to_bare(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Condition> {
-    let kind = match stanza.kind {
-        Kind::Message(kind) => kind,
-        Kind::Presence(kind) => return presence_to_bare(ctx, user, kind, stanza),
-        Kind::Iq(_) => return Err(Condition::ServiceUnavailable),
-    };
+    match stanza.kind {
+        Kind::Message(kind) => message_to_bare(ctx, user, kind, stanza),
+        Kind::Presence(kind) => presence_to_bare(ctx, user, kind, stanza),
+        Kind::Iq(_) => Err(Condition::ServiceUnavailable),
+    }
+}
+
+/// RFC 6121 8.5.2.1.1 and 8.5.2.2.1: a message for an account goes to the most available of its resources, a headline to
+/// all of them. One of negative priority never gets it.
+fn message_to_bare(
+    ctx: &mut Ctx<'_>,
+    user: &str,
+    kind: MessageType,
+    stanza: &Stanza,
+) -> Result<(), Condition> {
     let willing = || ctx.tables.sessions.available(user).filter(|session| session.priority >= 0);
+    let highest = willing().map(|session| session.priority).max();
     let streams: Vec<Key> = match kind {
         MessageType::Normal | MessageType::Chat => {
-            let highest = willing().map(|session| session.priority).max();
-            willing()
-                .filter(|session| Some(session.priority) == highest)
-                .map(|session| session.stream)
-                .collect()
+            willing().filter(|session| Some(session.priority) == highest).map(|s| s.stream).collect()
         }
         MessageType::Headline => willing().map(|session| session.stream).collect(),
-        MessageType::Groupchat => Vec::new(),
+        MessageType::Groupchat => return Err(Condition::ServiceUnavailable),
         MessageType::Error => return Ok(()),
     };
-    let delivered = to_streams(ctx, &streams, stanza);
+    if to_streams(ctx, &streams, stanza) {
+        return Ok(());
+    }
     match kind {
-        // RFC 6121 8.5.2.2.1: a headline that finds nobody is dropped.
-        MessageType::Headline => Ok(()),
-        _ => delivered,
+        MessageType::Headline if !offline::is_asked_for(&stanza.element) => Ok(()),
+        _ => offline::store(ctx, user, stanza),
     }
 }
 
@@ -141,15 +163,11 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<
     }
 }
 
-/// Delivered if one of them takes it.
-fn to_streams(ctx: &mut Ctx<'_>, streams: &[Key], stanza: &Stanza) -> Result<(), Condition> {
-    let mut delivered = false;
+/// Whether one of them takes it.
+fn to_streams(ctx: &mut Ctx<'_>, streams: &[Key], stanza: &Stanza) -> bool {
+    let mut taken = false;
     for &stream in streams {
-        delivered |= ctx.outboxes.send(stream, &stanza.element);
+        taken |= ctx.outboxes.send(stream, &stanza.element);
     }
-    if delivered {
-        Ok(())
-    } else {
-        Err(Condition::ServiceUnavailable)
-    }
+    taken
 }

@@ -316,6 +316,7 @@ impl Server {
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Stream>, Ctx<'_>) {
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
+        outboxes.set_time(now.since_1970);
         (streams, Ctx { config, tables, outboxes, events, random, now })
     }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::ctx::Ctx;
+use crate::delay;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::events::Event;
 use crate::features::{self, Login, Outcome};
@@ -300,8 +301,8 @@ impl Stream {
         if let Some(address) = address {
             log::info!("{} {address} is gone", self.key);
             let priority = presence::gone(ctx, &address, self.key);
-            for stanza in ctx.outboxes.take_unacknowledged(self.key) {
-                give_back(ctx, &stanza, priority);
+            for (then, stanza) in ctx.outboxes.take_unacknowledged(self.key) {
+                give_back(ctx, &stanza, then, priority);
             }
         }
         self.deadline = Some(ctx.now.monotonic + ctx.config.limits.closing_time);
@@ -310,11 +311,11 @@ impl Stream {
 }
 
 /// XEP-0198 section 8: what a stream did not acknowledge goes where it would have gone without that stream.
-fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
+fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], then: Duration, priority: Option<i8>) {
     let text = String::from_utf8_lossy(stanza);
     let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::OURS);
     match element.map(Stanza::read) {
-        Ok(Ok(stanza)) => router::give_back(ctx, &stanza, priority),
+        Ok(Ok(stanza)) => router::give_back(ctx, stanza, then, priority),
         other => debug_assert!(false, "what was sent was a stanza: {other:?}"),
     }
 }
@@ -354,7 +355,7 @@ fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, mut element: Element) 
         }
         Ok(stanza) => {
             log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
-            features::dispatch(ctx, from, &stamped(stanza, from));
+            features::dispatch(ctx, from, &stamped(ctx, stanza, from));
             None
         }
         Err(Refusal::NoStanza(element)) => {
@@ -381,17 +382,23 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
     for_us && is_answer && stanza.element.attr("id") == Some(PING_ID)
 }
 
-/// RFC 6121 section 3: subscriptions are between bare addresses.
-fn stamped(mut stanza: Stanza, from: &Jid) -> Stanza {
-    if let Kind::Presence(
-        PresenceType::Subscribe
-        | PresenceType::Subscribed
-        | PresenceType::Unsubscribe
-        | PresenceType::Unsubscribed,
-    ) = stanza.kind
-    {
-        stanza.element.set_attr("from", from.bare_str().to_owned());
+/// RFC 6121 section 3: subscriptions are between bare addresses; RFC 6120 10.3.1: a message for nobody is for the sender's
+/// own account; and only we say since when we have had it.
+fn stamped(ctx: &Ctx<'_>, mut stanza: Stanza, from: &Jid) -> Stanza {
+    match stanza.kind {
+        Kind::Presence(
+            PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed,
+        ) => stanza.element.set_attr("from", from.bare_str().to_owned()),
+        Kind::Message(_) if stanza.to.is_none() => {
+            stanza.element.set_attr("to", from.bare_str().to_owned());
+            stanza.to = Some(from.to_bare());
+        }
+        _ => (),
     }
+    delay::remove_forged(ctx.config, &mut stanza.element);
     stanza
 }
 

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_advertised_is_answered() {
-        for feature in FEATURES {
+        // One that answers nothing does what it advertises unasked.
+        for feature in FEATURES.iter().filter(|feature| !feature.iq.is_empty()) {
             for var in feature.disco {
                 let answered = answers(feature, var, Target::Host) || answers(feature, var, Target::Account);
                 assert!(answered, "{} advertises {var} and answers nobody", feature.spec);

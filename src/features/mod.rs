@@ -11,6 +11,7 @@ mod disco;
 mod entity_time;
 mod legacy_auth;
 mod login;
+mod messaging;
 mod ping;
 mod register;
 mod roster;
@@ -43,6 +44,9 @@ pub(crate) const FEATURES: &[Feature] = &[
     disco::FEATURE,
     entity_time::FEATURE,
     version::FEATURE,
+    messaging::OFFLINE,
+    messaging::DELAY,
+    messaging::HINTS,
 ];
 
 /// The documents that the server implements, as each names itself.

@@ -11,7 +11,13 @@ use crate::ns;
 /// Appends `element` where the namespace `scope` is the default.
 pub(crate) fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
     open(element, scope, out);
-    content(element, element.ns(), out);
+    content(element, None, out);
+}
+
+/// Appends `element` with one more child behind its content.
+pub(crate) fn write_with(element: &Element, child: &Element, scope: &str, out: &mut Vec<u8>) {
+    open(element, scope, out);
+    content(element, Some(child), out);
 }
 
 /// Appends `element` as a child of the stream root, whose prefix `stream` and default namespace are declared there
@@ -53,15 +59,22 @@ fn open(element: &Element, scope: &str, out: &mut Vec<u8>) -> usize {
     split
 }
 
-/// Appends what stands between the attributes and the end of the element.
-fn content(element: &Element, scope: &str, out: &mut Vec<u8>) {
-    if element.nodes().is_empty() {
+/// Appends what stands between the attributes and the end of the element, with one more child if there is one.
+fn content(element: &Element, last: Option<&Element>, out: &mut Vec<u8>) {
+    if element.nodes().is_empty() && last.is_none() {
         return out.extend_from_slice(b"/>");
     }
     out.push(b'>');
     for node in element.nodes() {
-        write_node(node, scope, out);
+        write_node(node, element.ns(), out);
     }
+    if let Some(last) = last {
+        write(last, element.ns(), out);
+    }
+    close(element, out);
+}
+
+fn close(element: &Element, out: &mut Vec<u8>) {
     out.extend_from_slice(b"</");
     out.extend_from_slice(element.name().as_bytes());
     out.push(b'>');
@@ -107,7 +120,7 @@ impl Unaddressed {
         debug_assert!(element.attr("to").is_none());
         let mut bytes = Vec::new();
         let split = open(element, scope, &mut bytes);
-        content(element, element.ns(), &mut bytes);
+        content(element, None, &mut bytes);
         Self { bytes: bytes.into_boxed_slice(), split }
     }
 
@@ -181,6 +194,14 @@ mod tests {
     fn stream_children_use_the_roots_prefix() {
         let features = Element::new("features", ns::STREAM).with(Element::new("m", "jabber:client"));
         assert_eq!(written(&features, "jabber:client"), "<stream:features><m/></stream:features>");
+    }
+
+    #[test]
+    fn a_child_can_be_added_in_writing() {
+        let mut out = Vec::new();
+        write_with(&Element::new("a", "A").with_text("1"), &Element::new("b", "B"), "A", &mut out);
+        write_with(&Element::new("a", "A"), &Element::new("b", "A"), "", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "<a>1<b xmlns='B'/></a><a xmlns='A'><b/></a>");
     }
 
     #[test]

@@ -47,6 +47,8 @@ fn set_limit(limits: &mut Limits, name: &str, value: usize) -> Result<(), String
         "attributes" => limits.attributes = value,
         "namespaces" => limits.namespaces = value,
         "outbox_bytes" => limits.outbox_bytes = value,
+        "offline_messages" => limits.offline_messages = value,
+        "offline_bytes" => limits.offline_bytes = value,
         "login_attempts" => {
             limits.login_attempts = u32::try_from(value).map_err(|error| error.to_string())?
         }
