@@ -10,6 +10,7 @@
 //! The library starts no thread, installs no logger and no signal handler, and has no global state: two servers fit
 //! into one process. `ARCHITECTURE.md` shows the house.
 
+mod carbons;
 mod codec;
 mod config;
 mod ctx;

@@ -164,6 +164,14 @@ impl Outboxes {
         self.write(key, true, || Some(("presence", from())), |out| presence.write_to(to, out));
     }
 
+    /// Sends a copy of `message`, which waits where that would.
+    pub(crate) fn send_carbon(&mut self, key: Key, copy: &Unaddressed, message: &Element, to: &str) {
+        let attr = |name| message.attr(name).unwrap_or_default();
+        let hold =
+            || can_wait(message).map(|_| ("copy of a chat state", [attr("from"), attr("to")].join(" ")));
+        self.write(key, true, hold, |out| copy.write_to(to, out));
+    }
+
     /// Sends a stanza that was written before. `false` if the stream takes no more.
     pub(crate) fn send_written(&mut self, key: Key, stanza: &[u8]) -> bool {
         self.write(key, true, || None, |out| out.extend_from_slice(stanza))

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::carbons;
 use crate::ctx::{Ctx, Owner};
 use crate::delay;
 use crate::error::{Condition, StanzaError};
@@ -25,8 +26,9 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
         Owner::Host => Err(Condition::ServiceUnavailable),
         Owner::Elsewhere => Err(Condition::RemoteServerNotFound),
     };
-    if let Err(condition) = delivered {
-        refuse(ctx, from, stanza, &condition.into());
+    match delivered {
+        Ok(()) => carbons::sent(ctx, from, to, stanza),
+        Err(condition) => refuse(ctx, from, stanza, &condition.into()),
     }
 }
 
@@ -36,6 +38,10 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
 pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, then: Duration, priority: Option<i8>) {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
     let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
+    if from.as_str() == to.bare_str() {
+        // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
+        return;
+    }
     let user = to.local().unwrap_or_default();
     // One that had waited for the account before went to that stream alone.
     let had_waited = delay::is_noted(ctx.config, &stanza.element);
@@ -81,7 +87,7 @@ fn to_account(ctx: &mut Ctx<'_>, user: &str, to: &Jid, stanza: &Stanza) -> Resul
     }
     let Some(resource) = to.resource() else { return to_bare(ctx, user, stanza) };
     let stream = ctx.tables.sessions.find(user, resource).map(|session| session.stream);
-    if stream.is_some_and(|stream| to_streams(ctx, &[stream], stanza)) {
+    if stream.is_some_and(|stream| to_streams(ctx, user, &[stream], stanza)) {
         Ok(())
     } else {
         to_absent_resource(ctx, user, stanza)
@@ -123,13 +129,15 @@ fn message_to_bare(
         MessageType::Groupchat => return Err(Condition::ServiceUnavailable),
         MessageType::Error => return Ok(()),
     };
-    if to_streams(ctx, &streams, stanza) {
+    if to_streams(ctx, user, &streams, stanza) {
         return Ok(());
     }
-    match kind {
-        MessageType::Headline if !offline::is_asked_for(&stanza.element) => Ok(()),
-        _ => offline::store(ctx, user, stanza),
+    if kind == MessageType::Headline && !offline::is_asked_for(&stanza.element) {
+        return Ok(());
     }
+    offline::store(ctx, user, stanza)?;
+    carbons::received(ctx, user, &[], stanza);
+    Ok(())
 }
 
 /// RFC 6121 8.5.2.1.2: presence for an account goes to all of its available resources.
@@ -163,11 +171,14 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<
     }
 }
 
-/// Whether one of them takes it.
-fn to_streams(ctx: &mut Ctx<'_>, streams: &[Key], stanza: &Stanza) -> bool {
+/// Whether one of them takes it. The account's other resources may get copies then.
+fn to_streams(ctx: &mut Ctx<'_>, user: &str, streams: &[Key], stanza: &Stanza) -> bool {
     let mut taken = false;
     for &stream in streams {
         taken |= ctx.outboxes.send(stream, &stanza.element);
+    }
+    if taken {
+        carbons::received(ctx, user, streams, stanza);
     }
     taken
 }

@@ -6,6 +6,7 @@
 //! Left out on purpose: messages and presence, whose ways are written out in [`crate::router`] and [`crate::presence`].
 
 mod bind;
+mod carbons;
 mod client_state;
 mod disco;
 mod entity_time;
@@ -45,6 +46,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     entity_time::FEATURE,
     version::FEATURE,
     messaging::OFFLINE,
+    carbons::FEATURE,
     messaging::DELAY,
     messaging::HINTS,
 ];

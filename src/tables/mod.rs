@@ -22,7 +22,7 @@ pub(crate) use offline::OfflineMessage;
 pub use rates::Rate;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Subscription};
-pub(crate) use sessions::{Resumption, Sessions};
+pub(crate) use sessions::{Resumption, Session, Sessions};
 
 /// All tables.
 pub(crate) struct Tables {

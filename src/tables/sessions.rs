@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) presence: Option<Unaddressed>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
+    /// It wants copies of what the account's other resources send and get (XEP-0280).
+    pub(crate) carbons: bool,
     /// How another stream may go on with the session, if it may.
     pub(crate) resumption: Option<Resumption>,
 }
@@ -62,8 +64,14 @@ impl Sessions {
     /// Connects a resource whose name is free.
     pub(crate) fn add(&mut self, user: &str, resource: &str, stream: Key) {
         debug_assert!(self.find(user, resource).is_none());
-        let session =
-            Session { resource: resource.into(), stream, presence: None, priority: 0, resumption: None };
+        let session = Session {
+            resource: resource.into(),
+            stream,
+            presence: None,
+            priority: 0,
+            carbons: false,
+            resumption: None,
+        };
         self.by_user.entry(user.into()).or_default().push(session);
     }
 

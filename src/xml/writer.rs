@@ -124,6 +124,20 @@ impl Unaddressed {
         Self { bytes: bytes.into_boxed_slice(), split }
     }
 
+    /// Writes `content` inside the last of `frames`, each of which stands inside the one before it.
+    pub(crate) fn framed(frames: &[Element], content: &Element, scope: &str) -> Self {
+        let (mut bytes, mut split, mut scope) = (Vec::new(), None, scope);
+        for frame in frames {
+            let behind_name = open(frame, scope, &mut bytes);
+            split.get_or_insert(behind_name);
+            bytes.push(b'>');
+            scope = frame.ns();
+        }
+        write(content, scope, &mut bytes);
+        frames.iter().rev().for_each(|frame| close(frame, &mut bytes));
+        Self { bytes: bytes.into_boxed_slice(), split: split.unwrap_or_default() }
+    }
+
     /// Appends the stanza as one to `to`.
     pub(crate) fn write_to(&self, to: &str, out: &mut Vec<u8>) {
         let (name, rest) = self.bytes.split_at(self.split.min(self.bytes.len()));
@@ -214,6 +228,17 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "<presence to='b' from='a'>x</presence><presence to='&apos;' from='a'>x</presence>"
+        );
+    }
+
+    #[test]
+    fn a_tree_can_be_framed_in_writing() {
+        let frames = [Element::new("a", "A").with_attr("x", "1"), Element::new("b", "B")];
+        let mut out = Vec::new();
+        Unaddressed::framed(&frames, &Element::new("a", "A").with_text("2"), "A").write_to("c", &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "<a to='c' x='1'><b xmlns='B'><a xmlns='A'>2</a></b></a>"
         );
     }
 
