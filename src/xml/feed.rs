@@ -79,6 +79,8 @@ pub(super) struct Feed {
     pub(super) fault: Option<Fault>,
     max_bytes: usize,
     max_attributes: usize,
+    /// Up to here the bytes were looked at and mean nothing but themselves.
+    plain_until: usize,
 }
 
 impl Feed {
@@ -96,6 +98,7 @@ impl Feed {
             fault: None,
             max_bytes,
             max_attributes,
+            plain_until: 0,
         }
     }
 
@@ -113,6 +116,7 @@ impl Feed {
         spare.extend_from_slice(bytes);
         self.bytes = spare;
         self.next = 0;
+        self.plain_until = 0;
         self.whole = match std::str::from_utf8(&self.bytes) {
             Ok(text) => text.len(),
             // `error_len() == None`: the input ends inside a character, and its rest is still to come.
@@ -132,6 +136,7 @@ impl Feed {
     pub(super) fn take_spare(&mut self) -> Vec<u8> {
         let rest = self.bytes.get(self.next..).unwrap_or_default().to_vec();
         self.next = 0;
+        self.plain_until = 0;
         self.whole = 0;
         std::mem::replace(&mut self.bytes, rest)
     }
@@ -152,28 +157,45 @@ impl Feed {
         self.max_bytes = max_bytes;
     }
 
-    /// The next byte, if there is one and it may pass.
+    /// The next byte, if there is one and it may pass. Most are plain, and were looked at together.
     fn next_byte(&mut self) -> Result<Option<u8>, Fault> {
         while self.next < self.whole {
             let Some(&byte) = self.bytes.get(self.next) else { break };
-            self.next += 1;
-            if self.between {
-                if byte.is_ascii_whitespace() {
+            if self.next >= self.plain_until {
+                if self.between && byte.is_ascii_whitespace() {
+                    self.next += 1;
                     continue;
                 }
-                if self.inside_root && byte != b'<' && byte != BAD_UTF8 {
-                    return Err(Fault::StrayText);
-                }
-                self.between = false;
+                self.look_ahead(byte)?;
             }
-            self.used += 1;
-            if self.used > self.max_bytes {
-                return Err(Fault::Limit(Limit::StanzaBytes));
-            }
-            self.look_at(byte)?;
+            self.next += 1;
             return Ok(Some(byte));
         }
         Ok(None)
+    }
+
+    /// Looks at the next byte, and at all the plain ones that follow it.
+    fn look_ahead(&mut self, byte: u8) -> Result<(), Fault> {
+        if std::mem::take(&mut self.between) && self.inside_root && byte != b'<' && byte != BAD_UTF8 {
+            return Err(Fault::StrayText);
+        }
+        let mut length = 1;
+        if !is_plain(byte)
+            || !matches!(self.place, Place::Text | Place::Tag | Place::Quoted(_))
+            || self.reference.is_some()
+        {
+            self.look_at(byte)?;
+        } else {
+            let rest = self.bytes.get(self.next..self.whole).unwrap_or_default();
+            length = rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len());
+            length = length.min(self.max_bytes - self.used).max(1);
+        }
+        self.used += length;
+        self.plain_until = self.next + length;
+        if self.used > self.max_bytes {
+            return Err(Fault::Limit(Limit::StanzaBytes));
+        }
+        Ok(())
     }
 
     fn look_at(&mut self, byte: u8) -> Result<(), Fault> {
@@ -241,6 +263,11 @@ impl Feed {
             _ => Err(Fault::Restricted),
         }
     }
+}
+
+/// Whether a byte means nothing but itself in text, in a tag and in an attribute's value.
+fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b'<' | b'>' | b'&' | b'\'' | b'"' | b'=' | BAD_UTF8)
 }
 
 /// What came behind an `&` so far.
