@@ -157,19 +157,22 @@ impl Feed {
         self.max_bytes = max_bytes;
     }
 
-    /// The next byte, if there is one and it may pass. Most are plain, and were looked at together.
+    /// The next byte, if it was looked at already; most are.
+    fn plain_byte(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(..self.plain_until)?.get(self.next).copied()?;
+        self.next += 1;
+        Some(byte)
+    }
+
+    /// The next byte, if there is one and it may pass.
     fn next_byte(&mut self) -> Result<Option<u8>, Fault> {
-        while self.next < self.whole {
-            let Some(&byte) = self.bytes.get(self.next) else { break };
-            if self.next >= self.plain_until {
-                if self.between && byte.is_ascii_whitespace() {
-                    self.next += 1;
-                    continue;
-                }
+        while let Some(&byte) = self.bytes.get(..self.whole).and_then(|whole| whole.get(self.next)) {
+            if !(self.between && byte.is_ascii_whitespace()) {
                 self.look_ahead(byte)?;
+                self.next += 1;
+                return Ok(Some(byte));
             }
             self.next += 1;
-            return Ok(Some(byte));
         }
         Ok(None)
     }
@@ -302,6 +305,10 @@ impl Read for Feed {
     /// `WouldBlock` says "no more yet", which the parser can resume from; any other error, that [`Feed::fault`] is set.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(slot) = buffer.first_mut() else { return Ok(0) };
+        if let Some(byte) = self.plain_byte() {
+            *slot = byte;
+            return Ok(1);
+        }
         match self.next_byte() {
             Ok(Some(byte)) => {
                 *slot = byte;
