@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::error::StreamError;
 use crate::ns;
-use crate::slab::Key;
+use crate::slab::{drop_vacant, Key};
 use crate::xml::writer::{self, Unaddressed};
 use crate::xml::Element;
 
@@ -123,6 +123,7 @@ impl Outboxes {
             if let Some(slot) = self.slots.get_mut(key.slot()) {
                 *slot = None;
             }
+            drop_vacant(&mut self.slots);
         }
     }
 

@@ -153,6 +153,11 @@ impl Feed {
         self.used = 0;
     }
 
+    /// Whether nothing was begun and nothing is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.between && self.inside_root && self.next >= self.bytes.len()
+    }
+
     pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
     }
