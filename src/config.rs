@@ -122,6 +122,9 @@ pub struct Limits {
     pub attributes: usize,
     /// Prefixes declared in scope, those of the stream header included.
     pub namespaces: usize,
+    /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which costs
+    /// them some microseconds.
+    pub parsers: usize,
     /// Bytes that wait for a peer to read them. One that lets more pile up is cut off.
     pub outbox_bytes: usize,
     /// Time from connecting to being logged in.
@@ -158,6 +161,7 @@ impl Default for Limits {
             elements: 2_048,
             attributes: 64,
             namespaces: 32,
+            parsers: 1_024,
             outbox_bytes: 1_048_576,
             login_time: Duration::from_secs(60),
             closing_time: Duration::from_secs(5),

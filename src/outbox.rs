@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use crate::error::StreamError;
 use crate::ns;
-use crate::slab::Key;
+use crate::slab::{drop_vacant, Key};
 use crate::stanza::is_fleeting;
 use crate::xml::writer::{self, Unaddressed};
 use crate::xml::Element;
@@ -142,6 +142,7 @@ impl Outboxes {
             if let Some(slot) = self.slots.get_mut(key.slot()) {
                 *slot = None;
             }
+            drop_vacant(&mut self.slots);
         }
     }
 

@@ -68,6 +68,10 @@ pub(crate) struct Stream {
     phase: Phase,
     /// When [`Stream::due`] is to be called, if anything is to happen then.
     deadline: Option<Duration>,
+    /// In line to rest; see [`Stream::rest`].
+    pub(crate) in_line: bool,
+    /// It was read from since it came into line.
+    pub(crate) used: bool,
 }
 
 impl Stream {
@@ -76,7 +80,7 @@ impl Stream {
         log::debug!("{key} {peer} connected");
         let reader = Reader::new(ctx.config.limits.before_login());
         let deadline = Some(ctx.now.monotonic + ctx.config.limits.login_time);
-        Self { key, peer, reader, phase: Phase::Waiting(None), deadline }
+        Self { key, peer, reader, phase: Phase::Waiting(None), deadline, in_line: false, used: false }
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
@@ -95,7 +99,12 @@ impl Stream {
             bound.heard = now;
             bound.asked = false;
         }
-        self.reader.push(bytes, spare);
+        self.reader.push_into(bytes, spare);
+    }
+
+    /// Lets go of what an idle stream does not need. `false` if this is no time for it.
+    pub(crate) fn rest(&mut self) -> bool {
+        !self.reads() || self.reader.rest()
     }
 
     /// Gives the buffer of [`Stream::push`] back.
@@ -305,6 +314,7 @@ impl Stream {
                 give_back(ctx, &stanza, then, priority);
             }
         }
+        self.reader.stop();
         self.deadline = Some(ctx.now.monotonic + ctx.config.limits.closing_time);
         connected
     }

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::outbox::Close;
 use crate::peer::Peer;
 use crate::server::{Server, StreamId};
+use crate::slab::drop_vacant;
 use crate::storage::{Storage, StorageError};
 
 /// Tokens: listeners from 0, then what the host watches, then connections by the slots of their streams.
@@ -388,6 +389,7 @@ impl Reactor {
         if let Some(slot) = self.connections.get_mut(id.slot()) {
             *slot = None;
         }
+        drop_vacant(&mut self.connections);
         self.server.hung_up(id, self.clock.now());
         for listener in &mut self.listeners {
             listener.waiting_from = listener.waiting_from.and(Some(Duration::ZERO));

@@ -72,7 +72,8 @@ impl Sessions {
             carbons: false,
             resumption: None,
         };
-        self.by_user.entry(user.into()).or_default().push(session);
+        // Most accounts have one resource, so there is room for one.
+        self.by_user.entry(user.into()).or_insert_with(|| Vec::with_capacity(1)).push(session);
     }
 
     /// Disconnects a resource, if it is still on this stream.
@@ -82,6 +83,9 @@ impl Sessions {
         let session = sessions.remove(index);
         if sessions.is_empty() {
             self.by_user.remove(user);
+            if self.by_user.len() < self.by_user.capacity() / 8 {
+                self.by_user.shrink_to(self.by_user.len() * 2);
+            }
         }
         Some(session)
     }
