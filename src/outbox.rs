@@ -81,11 +81,31 @@ struct Ledger {
 struct Entry {
     bytes: usize,
     /// When it was written, if it is a stanza; other elements are neither counted nor kept.
-    stanza: Option<Second>,
+    stanza: Option<Moment>,
 }
 
-/// Seconds since 1970.
-type Second = u32;
+/// When a stanza was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Moment {
+    /// How many were written before it, for whomever.
+    pub(crate) number: u64,
+    /// The time, in whole seconds on the scale of [`crate::Now::monotonic`].
+    second: u32,
+}
+
+impl Moment {
+    /// The time.
+    pub(crate) fn time(self) -> Duration {
+        Duration::from_secs(self.second.into())
+    }
+}
+
+/// A stanza that was sent and not acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unacknowledged {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) written: Moment,
+}
 
 /// What an inactive client does not get yet (XEP-0352): of each sender the last presence and the last chat state.
 type Held = BTreeMap<(&'static str, String), Vec<u8>>;
@@ -105,8 +125,7 @@ pub(crate) struct Outboxes {
     doomed: VecDeque<Key>,
     spares: Vec<Vec<u8>>,
     limit: usize,
-    /// The time of what is written now.
-    now: Second,
+    now: Moment,
 }
 
 impl Outboxes {
@@ -117,13 +136,18 @@ impl Outboxes {
             doomed: VecDeque::new(),
             spares: Vec::new(),
             limit,
-            now: 0,
+            now: Moment::default(),
         }
     }
 
     /// What is written from now on is written at this time.
-    pub(crate) fn set_time(&mut self, since_1970: Duration) {
-        self.now = since_1970.as_secs().try_into().unwrap_or(Second::MAX);
+    pub(crate) fn set_time(&mut self, monotonic: Duration) {
+        self.now.second = monotonic.as_secs().try_into().unwrap_or(u32::MAX);
+    }
+
+    /// How many stanzas were written, for whomever.
+    pub(crate) fn stanzas(&self) -> u64 {
+        self.now.number
     }
 
     /// Gives a new stream its outbox.
@@ -191,6 +215,18 @@ impl Outboxes {
         hold: impl FnOnce() -> Option<(&'static str, String)>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
+        let now = self.now;
+        self.now.number += u64::from(is_stanza);
+        self.write_as_of(key, is_stanza.then_some(now), hold, write)
+    }
+
+    fn write_as_of(
+        &mut self,
+        key: Key,
+        written: Option<Moment>,
+        hold: impl FnOnce() -> Option<(&'static str, String)>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
         let (limit, now) = (self.limit, self.now);
         let Some(outbox) = find(&mut self.slots, key) else { return false };
         if !outbox.takes_more() {
@@ -218,7 +254,7 @@ impl Outboxes {
         write(&mut outbox.bytes);
         let fits = outbox.waiting() <= limit;
         if fits {
-            outbox.enter(before, is_stanza.then_some(now));
+            outbox.enter(before, written);
         } else {
             outbox.bytes.truncate(before);
             log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
@@ -390,18 +426,15 @@ impl Outboxes {
             fresh.acknowledged = ledger.acknowledged;
             fresh.received = ledger.received;
         }
-        for (then, stanza) in stanzas {
-            self.now = then;
-            self.send_written(new, &stanza);
+        for Unacknowledged { bytes, written } in stanzas {
+            self.write_as_of(new, Some(written), || None, |out| out.extend_from_slice(&bytes));
         }
-        self.now = now;
     }
 
-    /// What a stream that has ended has sent and nobody has acknowledged, and when (since 1970).
-    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<(Duration, Vec<u8>)> {
+    /// What a stream that has ended has sent and nobody has acknowledged.
+    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Unacknowledged> {
         let managed = self.get_mut(key).filter(|outbox| outbox.ledger.is_some());
-        let stanzas = managed.map(Outbox::take_unacknowledged).unwrap_or_default();
-        stanzas.into_iter().map(|(then, stanza)| (Duration::from_secs(then.into()), stanza)).collect()
+        managed.map(Outbox::take_unacknowledged).unwrap_or_default()
     }
 }
 
@@ -453,14 +486,14 @@ impl Outbox {
     }
 
     /// Notes what was written behind `before`.
-    fn enter(&mut self, before: usize, stanza: Option<Second>) {
+    fn enter(&mut self, before: usize, stanza: Option<Moment>) {
         if let Some(ledger) = &mut self.ledger {
             ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza });
         }
     }
 
     /// Lets go of what was held back.
-    fn release(&mut self, now: Second) {
+    fn release(&mut self, now: Moment) {
         let Some(held) = &mut self.held else { return };
         for bytes in std::mem::take(&mut **held).into_values() {
             let before = self.bytes.len();
@@ -526,7 +559,7 @@ impl Outbox {
     }
 
     /// The stanzas that are not acknowledged, whether they were sent or not.
-    fn take_unacknowledged(&mut self) -> Vec<(Second, Vec<u8>)> {
+    fn take_unacknowledged(&mut self) -> Vec<Unacknowledged> {
         let Some(ledger) = &mut self.ledger else { return Vec::new() };
         let bytes = std::mem::take(&mut self.bytes);
         self.sent = 0;
@@ -535,8 +568,8 @@ impl Outbox {
         for entry in ledger.entries.drain(..) {
             let (stanza, behind) = rest.split_at(entry.bytes.min(rest.len()));
             rest = behind;
-            if let Some(then) = entry.stanza {
-                stanzas.push((then, stanza.to_vec()));
+            if let Some(written) = entry.stanza {
+                stanzas.push(Unacknowledged { bytes: stanza.to_vec(), written });
             }
         }
         // What stands behind the last entry is not the client's to acknowledge: an error and the end of the stream.
@@ -631,8 +664,14 @@ mod tests {
         assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
         assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
         assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
-        let left = [(Duration::from_secs(2), b"two".to_vec()), (Duration::from_secs(3), b"three".to_vec())];
-        assert_eq!(outboxes.take_unacknowledged(key), left, "with the time at which each was sent");
+        let at = |number, second| Moment { number, second };
+        assert_eq!(
+            outboxes.take_unacknowledged(key),
+            [
+                Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2) },
+                Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3) },
+            ],
+        );
     }
 
     #[test]
@@ -668,8 +707,8 @@ mod tests {
         outboxes.resume(old, new);
         assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
         assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
-        let left = outboxes.take_unacknowledged(new);
-        assert_eq!(left, [(Duration::from_secs(5), b"three".to_vec())], "it was sent when it was sent first");
+        let left = Unacknowledged { bytes: b"three".to_vec(), written: Moment { number: 2, second: 5 } };
+        assert_eq!(outboxes.take_unacknowledged(new), [left], "it was written when it was written first");
     }
 
     #[test]

@@ -30,7 +30,11 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
     let written = Unaddressed::new(&stanza.element, ns::CLIENT);
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
     let is_new = session.presence.is_none();
-    session.priority = stanza.priority();
+    let priority = stanza.priority();
+    if is_new || session.priority != priority {
+        session.since = ctx.outboxes.stanzas();
+    }
+    session.priority = priority;
     session.presence = Some(written);
     if is_new {
         tell_newcomer(ctx, from, user, resource);

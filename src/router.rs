@@ -5,16 +5,16 @@
 //! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
 //! ([`crate::presence`]).
 
-use std::time::Duration;
-
 use crate::carbons;
 use crate::ctx::{Ctx, Owner};
 use crate::delay;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::offline;
+use crate::outbox::Moment;
 use crate::slab::Key;
 use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
+use crate::tables::Session;
 use crate::xml::{Element, Node};
 
 /// Delivers a stanza to `to`, or answers `from` why not.
@@ -32,10 +32,9 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
     }
 }
 
-/// XEP-0198 section 8: what a lost stream of this priority got then and did not acknowledge goes where it would have gone
-/// without that stream. What an account got on several streams at once, it has; where that cannot be told, it gets it
-/// twice.
-pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, then: Duration, priority: Option<i8>) {
+/// XEP-0198 section 4: what a lost stream of this priority did not acknowledge goes where it would have gone without that
+/// stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
+pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, priority: Option<i8>) {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
     let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
     if from.as_str() == to.bare_str() {
@@ -45,13 +44,14 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, then: Duration, p
     let user = to.local().unwrap_or_default();
     // One that had waited for the account before went to that stream alone.
     let had_waited = delay::is_noted(ctx.config, &stanza.element);
-    let is_there_too = !had_waited
-        && to.is_bare()
-        && ctx.tables.sessions.available(user).any(|s| Some(s.priority) >= priority);
+    let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
+    let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
     if is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
         return;
     }
     if !had_waited && matches!(stanza.kind, Kind::Message(_)) {
+        let ago = ctx.now.monotonic.saturating_sub(written.time());
+        let then = ctx.now.since_1970.saturating_sub(ago);
         stanza.element.push(Node::Element(delay::note(ctx.config, then)));
     }
     route(ctx, &from, &to, &stanza);

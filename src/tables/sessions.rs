@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) presence: Option<Unaddressed>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
+    /// How many stanzas the server had written when it became available at this priority.
+    pub(crate) since: u64,
     /// It wants copies of what the account's other resources send and get (XEP-0280).
     pub(crate) carbons: bool,
     /// How another stream may go on with the session, if it may.
@@ -69,6 +71,7 @@ impl Sessions {
             stream,
             presence: None,
             priority: 0,
+            since: 0,
             carbons: false,
             resumption: None,
         };
