@@ -92,6 +92,8 @@ const MAX_HELD_BYTES: usize = 4_096;
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
 const SPARE_BYTES: usize = 65_536;
+/// Places of an empty queue that are kept.
+const QUEUE_KEPT: usize = 256;
 
 /// The outboxes of all streams, in the slots of their keys.
 pub(crate) struct Outboxes {
@@ -225,6 +227,7 @@ impl Outboxes {
             self.mark_dirty(key);
             return Some(key);
         }
+        release_if_large(&mut self.doomed);
         None
     }
 
@@ -247,6 +250,7 @@ impl Outboxes {
                 return Some(key);
             }
         }
+        release_if_large(&mut self.dirty);
         None
     }
 
@@ -380,6 +384,13 @@ impl Outboxes {
         } else if outbox.held.is_none() {
             outbox.held = Some(Box::default());
         }
+    }
+}
+
+/// Lets an empty queue go that a storm has made large.
+fn release_if_large(queue: &mut VecDeque<Key>) {
+    if queue.capacity() > QUEUE_KEPT {
+        *queue = VecDeque::new();
     }
 }
 
