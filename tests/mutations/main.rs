@@ -13,12 +13,14 @@ mod bystanders;
 mod change;
 mod crowd;
 mod random;
+mod seeds;
 mod session;
 #[path = "../support/strict.rs"]
 mod strict;
 #[allow(dead_code)] // each test uses its part of it
 #[path = "../support/mod.rs"]
 mod support;
+mod written;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
@@ -28,6 +30,7 @@ use crowd::{Crowd, Deed};
 use random::Random;
 use session::{sessions, Session};
 use support::player::{config, play};
+use written::Piece;
 
 /// Runs of a plain `cargo test`.
 const RUNS: u64 = 1_000;
@@ -135,6 +138,23 @@ fn check_room(crowd: &mut Crowd) -> Result<(), String> {
     match opened.len() {
         n if n == room => Ok(()),
         n => Err(format!("there is room for {n} more connections, not for {room}")),
+    }
+}
+
+/// So that a fuzzer begins with what the transcripts do.
+#[test]
+fn a_written_session_is_read_as_the_same() {
+    for session in sessions() {
+        let bytes = written::write(&session.setup.setup, &session.deeds);
+        let (mut setup, mut deeds) = (Vec::new(), Vec::new());
+        for piece in written::read(&bytes) {
+            match piece {
+                Piece::Do(deed) | Piece::Crumble(deed) => deeds.push(deed),
+                Piece::Tell(words) => setup.push(words),
+            }
+        }
+        let again = written::write(&setup, &deeds);
+        assert_eq!(again.escape_ascii().to_string(), bytes.escape_ascii().to_string(), "{}", session.name);
     }
 }
 
