@@ -44,7 +44,7 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, restart: u8) -> (Vec<String>
                     items.push(check(&stanza));
                     stanzas += 1;
                     if stanzas == restart {
-                        reader = reader.restarted();
+                        reader.restart();
                     }
                 }
                 Ok(None) => break,

@@ -30,8 +30,10 @@ fuzz_target!(|data: &[u8]| {
 
 fn run(data: &[u8]) -> Result<(), String> {
     let mut crowd = Crowd::new(config(data)?);
+    // What is random in a recorded session is repeated here.
+    let asked = crowd.asked();
     bystanders::arrive(&mut crowd)?;
-    crowd.repeat_random();
+    crowd.set_asked(asked);
     for piece in written::read(data) {
         match piece {
             Piece::Do(deed) => act(&mut crowd, &deed, usize::MAX),
@@ -44,6 +46,9 @@ fn run(data: &[u8]) -> Result<(), String> {
         act(&mut crowd, &Deed::HangUp(name), usize::MAX);
     }
     bystanders::chat(&mut crowd, 2)?;
+    let time = crowd.server.config().limits.resumption_time;
+    act(&mut crowd, &Deed::Tick(time), usize::MAX);
+    bystanders::chat(&mut crowd, 3)?;
     crowd.check()
 }
 
@@ -57,6 +62,7 @@ fn act(crowd: &mut Crowd, deed: &Deed, piece: usize) {
 /// Small limits, so that inputs reach them.
 fn config(data: &[u8]) -> Result<Config, String> {
     let mut config = Config::new("localhost").map_err(|error| error.to_string())?;
+    config.scram_iterations = 1;
     config.registration = data.len() % 8 != 0;
     config.limits.connections = 6;
     config.limits.outbox_bytes = 8_000;
