@@ -30,7 +30,7 @@ use crate::router;
 use crate::slab::Key;
 use crate::stanza::{IqType, Kind, PresenceType, Refusal, Stanza};
 use crate::xml::writer::{attribute, write_in_stream};
-use crate::xml::{Element, Header, Item, Reader};
+use crate::xml::{Element, Header, Item, Reader, XmlLimits};
 
 enum Phase {
     /// For the stream header; SASL may have proved an account (its bare address) before.
@@ -322,7 +322,8 @@ impl Stream {
 /// XEP-0198 section 8: what a stream did not acknowledge goes where it would have gone without that stream.
 fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
     let text = String::from_utf8_lossy(stanza);
-    let element = Reader::read_one(&text, ns::CLIENT, ctx.config.limits.after_login());
+    // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held to.
+    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
         Ok(Ok(stanza)) => router::give_back(ctx, &stanza, priority),
         other => debug_assert!(false, "what was sent was a stanza: {other:?}"),

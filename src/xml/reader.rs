@@ -88,6 +88,17 @@ pub struct XmlLimits {
     pub namespaces: usize,
 }
 
+impl XmlLimits {
+    /// For what we wrote ourselves.
+    pub(crate) const NONE: Self = Self {
+        stanza_bytes: usize::MAX,
+        depth: usize::MAX,
+        elements: usize::MAX,
+        attributes: usize::MAX,
+        namespaces: usize::MAX - BUILT_IN_NAMESPACES,
+    };
+}
+
 /// The parser counts `xml`, `xmlns` and a default of its own.
 const BUILT_IN_NAMESPACES: usize = 3;
 
