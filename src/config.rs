@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::jid::{Jid, JidError};
 use crate::peer::Peer;
-use crate::tables::Rate;
 use crate::xml::XmlLimits;
 
 /// What a server is told before it starts.
@@ -149,6 +148,15 @@ pub struct Limits {
     pub offline_messages: usize,
     /// Bytes of these messages.
     pub offline_bytes: usize,
+}
+
+/// How often something is tolerated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many at once.
+    pub burst: u32,
+    /// And one more after each such time.
+    pub interval: Duration,
 }
 
 impl Default for Limits {

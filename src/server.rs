@@ -226,9 +226,6 @@ impl Server {
                 self.set_timer(key);
             }
         }
-        if self.timers.len() < self.timers.capacity() / 4 {
-            self.timers.shrink_to(self.timers.len() * 2);
-        }
         let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
         let commit = self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit());
         timer.into_iter().chain(commit).min()
@@ -368,6 +365,10 @@ impl Server {
     fn forget(&mut self, key: Key) {
         self.streams.remove(key);
         self.outboxes.forget(key);
+        if self.streams.len() == 0 {
+            self.awake = VecDeque::new();
+            self.timers = BinaryHeap::new();
+        }
     }
 
     fn set_timer(&mut self, key: Key) {

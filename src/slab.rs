@@ -94,16 +94,22 @@ impl<T> Slab<T> {
         self.len -= 1;
         self.free.push(Reverse(key.slot));
         drop_vacant(&mut self.slots);
+        if self.slots.is_empty() {
+            self.free = BinaryHeap::new();
+        }
         Some(tenant.value)
     }
 }
 
-/// Gives back empty slots at the end, and their memory once most of it is unused.
+/// Gives back empty slots at the end, and their memory once most of it is unused. A block that is only shrunk stays where
+/// it is and keeps the system from taking back what was freed below it, so at the end it goes altogether.
 pub(crate) fn drop_vacant<T>(slots: &mut Vec<Option<T>>) {
     while let Some(None) = slots.last() {
         slots.pop();
     }
-    if slots.len() < slots.capacity() / 4 {
+    if slots.is_empty() {
+        *slots = Vec::new();
+    } else if slots.len() < slots.capacity() / 4 {
         slots.shrink_to(slots.len() * 2);
     }
 }

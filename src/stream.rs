@@ -330,7 +330,8 @@ fn give_all_back(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) {
 
 fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
     let text = String::from_utf8_lossy(&stanza.bytes);
-    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::OURS);
+    // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held to.
+    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
         Ok(Ok(read)) => router::give_back(ctx, read, stanza.written, priority),
         other => debug_assert!(false, "what was sent was a stanza: {other:?}"),

@@ -280,8 +280,9 @@ impl Reactor {
 
     fn welcome(&mut self, mut socket: TcpStream, address: SocketAddr) {
         let Some(id) = self.server.open(Peer { address: Some(address) }, self.clock.now()) else {
-            // Whoever does not take this at once goes without it.
+            // Whoever does not take this at once goes without it. Closing over what has come would take it back.
             let _ = socket.write(&self.server.refusal());
+            let _ = socket.read(&mut self.scratch);
             return;
         };
         let token = Token(FIRST_CONNECTION + id.slot());

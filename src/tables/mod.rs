@@ -19,7 +19,6 @@ pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use guesses::Guesses;
 pub(crate) use offline::OfflineMessage;
-pub use rates::Rate;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Subscription};
 pub(crate) use sessions::{Resumption, Session, Sessions};

@@ -86,8 +86,8 @@ impl Sessions {
         let session = sessions.remove(index);
         if sessions.is_empty() {
             self.by_user.remove(user);
-            if self.by_user.len() < self.by_user.capacity() / 8 {
-                self.by_user.shrink_to(self.by_user.len() * 2);
+            if self.by_user.is_empty() {
+                self.by_user = HashMap::new();
             }
         }
         Some(session)

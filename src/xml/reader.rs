@@ -89,9 +89,8 @@ pub struct XmlLimits {
 }
 
 impl XmlLimits {
-    /// For what we have written ourselves of what came in within limits: it declares namespaces again and escapes more, so
-    /// it may be bigger than it was.
-    pub(crate) const OURS: Self = Self {
+    /// For what we wrote ourselves.
+    pub(crate) const NONE: Self = Self {
         stanza_bytes: usize::MAX,
         depth: usize::MAX,
         elements: usize::MAX,
