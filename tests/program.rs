@@ -18,9 +18,10 @@ use loquat::legacy_digest;
 const PATIENCE: Duration = Duration::from_secs(10);
 const LISTENING: &str = "loquat: listening on ";
 
+/// With the given flags, and nothing kept.
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loquat"));
-    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command.arg("--in-memory").args(args).env_remove("RUST_LOG").stdin(Stdio::null());
     command
 }
 
