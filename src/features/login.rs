@@ -18,13 +18,29 @@ pub(crate) struct Login {
     /// The bare address of the account, once SASL has proved it; a resource is to be bound then.
     pub(crate) account: Option<Jid>,
     /// A SASL exchange that waits for the client's next message.
-    pub(crate) exchange: Option<(Jid, Exchange)>,
+    pub(crate) exchange: Option<Awaited>,
     /// How often a login has failed.
     pub(crate) failures: u32,
     /// Whether one of them was by SASL.
     pub(crate) sasl_failed: bool,
     /// Set by the handler that gets the stream on.
     pub(crate) outcome: Option<Outcome>,
+}
+
+/// The ways to log in by SASL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    Plain,
+    ScramSha1,
+}
+
+/// Which message of a SASL exchange is to come.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// The first, which might have come with `<auth/>`.
+    First(Mechanism),
+    /// SCRAM's last, for this account.
+    Last(Jid, Exchange),
 }
 
 /// How a stream gets on.
