@@ -169,6 +169,8 @@ fn scram_final(
     message: &str,
 ) -> Result<Element, Failure> {
     let user = account.local().unwrap_or_default();
+    // Again: many exchanges may have been begun before the first of them failed.
+    check_may_try(ctx, login, user)?;
     match exchange.finish(message)? {
         // The account may have been ended since the exchange began.
         Some(server_final) if ctx.tables.accounts.exists(user) => {
@@ -180,7 +182,9 @@ fn scram_final(
 
 /// The account that a client wants to log in to, if it wants nobody else's (RFC 6120 6.3.8), and may try.
 fn account(ctx: &mut Ctx<'_>, login: &mut Login, authzid: Option<&str>, name: &str) -> Result<Jid, Failure> {
-    let Ok(account) = Jid::new(Some(name), ctx.config.domain(), None) else {
+    let account = Jid::new(Some(name), ctx.config.domain(), None).ok();
+    check_may_try(ctx, login, account.as_ref().and_then(Jid::local).unwrap_or(name))?;
+    let Some(account) = account else {
         return Err(fail(ctx, login, None));
     };
     let wanted =
@@ -191,10 +195,11 @@ fn account(ctx: &mut Ctx<'_>, login: &mut Login, authzid: Option<&str>, name: &s
     if !wanted.as_ref().map_or(true, is_own) {
         return Err(Failure::InvalidAuthzid);
     }
-    if !login.may_try(ctx, account.local().unwrap_or_default()) {
-        return Err(Failure::Temporary);
-    }
     Ok(account)
+}
+
+fn check_may_try(ctx: &Ctx<'_>, login: &Login, user: &str) -> Result<(), Failure> {
+    login.may_try(ctx, user).then_some(()).ok_or(Failure::Temporary)
 }
 
 fn succeed(login: &mut Login, account: Jid, data: Option<&str>) -> Result<Element, Failure> {
