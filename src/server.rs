@@ -146,9 +146,13 @@ impl Server {
     /// keeps the others waiting.
     pub fn receive(&mut self, id: StreamId, bytes: &[u8], now: Now) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reads()) else { return };
+        let deadline = stream.deadline();
         stream.push(bytes, std::mem::take(&mut self.spare), now.monotonic);
         while self.with(id, now, Stream::step) == Some(true) {
             self.settle(now);
+        }
+        if self.streams.get(id).and_then(|stream| stream.deadline()) != deadline {
+            self.set_timer(id);
         }
         if let Some(stream) = self.streams.get_mut(id) {
             self.spare = stream.take_spare();
