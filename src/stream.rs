@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::events::Event;
-use crate::features::{self, Login, Outcome};
+use crate::features::{self, Login, Outcome, Proved};
 use crate::jid::Jid;
 use crate::ns;
 use crate::peer::Peer;
@@ -33,8 +33,8 @@ use crate::xml::writer::{attribute, write_in_stream};
 use crate::xml::{Element, Header, Item, Reader, XmlLimits};
 
 enum Phase {
-    /// For the stream header; SASL may have proved an account (its bare address) before.
-    Waiting(Option<Jid>),
+    /// For the stream header; SASL may have proved an account before.
+    Waiting(Option<Proved>),
     /// The headers are exchanged.
     Login(Box<Login>),
     /// Logged in.

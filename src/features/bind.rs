@@ -39,11 +39,9 @@ pub(super) const SESSION: Feature = Feature {
 
 /// RFC 6120 7.6 and 7.7: the client's resource, or one of ours.
 fn bind(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
-    let account = login.account.as_ref().ok_or(Condition::NotAuthorized)?;
-    // The account may have been ended since SASL proved it.
-    if !ctx.tables.accounts.exists(account.local().unwrap_or_default()) {
-        return Err(Condition::NotAuthorized.into());
-    }
+    // The account may have been ended since SASL proved it, and may be another's by now.
+    let account = login.account.as_ref().filter(|account| account.holds(ctx));
+    let account = &account.ok_or(Condition::NotAuthorized)?.address;
     let wanted =
         set.payload().and_then(|bind| bind.child_text("resource", NS)).filter(|text| !text.is_empty());
     let resource = match wanted {

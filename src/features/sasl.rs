@@ -4,7 +4,7 @@
 //! name and a wrong password get the same answer after the same work.
 //! Left out on purpose: EXTERNAL and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
 
-use super::login::{Awaited, Mechanism};
+use super::login::{Awaited, Mechanism, Proved};
 use super::{ElementRoute, Feature, Login, Outcome, Stage};
 use crate::codec::{base64, from_base64};
 use crate::ctx::Ctx;
@@ -144,7 +144,7 @@ fn plain(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element,
     let account = account(ctx, login, authzid, name)?;
     let user = account.local().unwrap_or_default();
     if ctx.tables.accounts.has_password(user, password) {
-        succeed(login, account, None)
+        succeed(ctx, login, account, None)
     } else {
         Err(fail(ctx, login, Some(user)))
     }
@@ -172,9 +172,9 @@ fn scram_final(
     // Again: many exchanges may have been begun before the first of them failed.
     check_may_try(ctx, login, user)?;
     match exchange.finish(message)? {
-        // The account may have been ended since the exchange began.
-        Some(server_final) if ctx.tables.accounts.exists(user) => {
-            succeed(login, account, Some(&server_final))
+        // The account may have been ended, or its password changed, since the exchange began.
+        Some(server_final) if exchange.is_about(&ctx.tables.accounts.keys(user)) => {
+            succeed(ctx, login, account, Some(&server_final))
         }
         _ => Err(fail(ctx, login, Some(user))),
     }
@@ -202,8 +202,8 @@ fn check_may_try(ctx: &Ctx<'_>, login: &Login, user: &str) -> Result<(), Failure
     login.may_try(ctx, user).then_some(()).ok_or(Failure::Temporary)
 }
 
-fn succeed(login: &mut Login, account: Jid, data: Option<&str>) -> Result<Element, Failure> {
-    login.outcome = Some(Outcome::Authenticated(account));
+fn succeed(ctx: &Ctx<'_>, login: &mut Login, account: Jid, data: Option<&str>) -> Result<Element, Failure> {
+    login.outcome = Some(Outcome::Authenticated(Proved::new(ctx, account)));
     let success = Element::new("success", NS);
     Ok(match data {
         Some(data) => success.with_text(base64(data.as_bytes())),
