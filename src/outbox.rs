@@ -404,9 +404,12 @@ fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
 /// the last counts.
 fn can_wait(element: &Element) -> Option<&'static str> {
     let is_news = |child: &Element| child.ns() == ns::CHAT_STATES || child.is("thread", ns::CLIENT);
+    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES);
     match (element.name(), element.attr("type")) {
         ("presence", None | Some("unavailable")) => Some("presence"),
-        ("message", None | Some("chat" | "normal")) if element.children().all(is_news) => Some("chat state"),
+        ("message", None | Some("chat" | "normal")) if is_state() && element.children().all(is_news) => {
+            Some("chat state")
+        }
         _ => None,
     }
 }
