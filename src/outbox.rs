@@ -73,6 +73,8 @@ struct Ledger {
     received: u32,
     /// An answer to our `<r/>` is still to come.
     requested: bool,
+    /// A stanza has been written since our last `<r/>`.
+    unasked: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -330,7 +332,7 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
-        if outbox.ledger.as_ref().is_some_and(|ledger| !ledger.requested && ledger.has_stanzas()) {
+        if outbox.ledger.as_ref().is_some_and(|ledger| ledger.wants_acknowledgement()) {
             self.mark_dirty(key);
         }
         result
@@ -402,9 +404,12 @@ fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
 /// the last counts.
 fn can_wait(element: &Element) -> Option<&'static str> {
     let is_news = |child: &Element| child.ns() == ns::CHAT_STATES || child.is("thread", ns::CLIENT);
+    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES);
     match (element.name(), element.attr("type")) {
         ("presence", None | Some("unavailable")) => Some("presence"),
-        ("message", None | Some("chat" | "normal")) if element.children().all(is_news) => Some("chat state"),
+        ("message", None | Some("chat" | "normal")) if is_state() && element.children().all(is_news) => {
+            Some("chat state")
+        }
         _ => None,
     }
 }
@@ -430,6 +435,7 @@ impl Outbox {
     fn enter(&mut self, before: usize, is_stanza: bool) {
         if let Some(ledger) = &mut self.ledger {
             ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, is_stanza });
+            ledger.unasked |= is_stanza;
         }
     }
 
@@ -446,10 +452,10 @@ impl Outbox {
     /// Asks for an acknowledgement where one is missing, once at a time.
     fn request_acknowledgement(&mut self) {
         let Some(ledger) = &mut self.ledger else { return };
-        if self.state != State::Open || ledger.requested || !ledger.has_stanzas() {
+        if self.state != State::Open || !ledger.wants_acknowledgement() {
             return;
         }
-        ledger.requested = true;
+        (ledger.requested, ledger.unasked) = (true, false);
         let before = self.bytes.len();
         self.bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
         self.enter(before, false);
@@ -532,8 +538,10 @@ impl Ledger {
         within.filter(|entry| entry.is_stanza).count()
     }
 
-    fn has_stanzas(&self) -> bool {
-        self.entries.iter().any(|entry| entry.is_stanza)
+    /// Whether an `<r/>` may bring anything new. A client that counts wrongly, and so never acknowledges all, is not
+    /// asked again for the same: question and answer would chase each other for ever.
+    fn wants_acknowledgement(&self) -> bool {
+        !self.requested && self.unasked && self.entries.iter().any(|entry| entry.is_stanza)
     }
 }
 
@@ -615,6 +623,8 @@ mod tests {
         assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
         assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
         assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
+        assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+        assert_eq!(send_all(&mut outboxes, key), "", "but not again while there is nothing new");
         assert_eq!(outboxes.take_unacknowledged(key), [b"two".to_vec(), b"three".to_vec()]);
     }
 
