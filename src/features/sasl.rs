@@ -4,8 +4,7 @@
 //! name and a wrong password get the same answer after the same work.
 //! Left out on purpose: EXTERNAL and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
 
-use super::login::{Awaited, Mechanism, Proved};
-use super::{ElementRoute, Feature, Login, Outcome, Stage};
+use super::{Awaited, ElementRoute, Feature, Login, Mechanism, Outcome, Proved, Stage};
 use crate::codec::{base64, from_base64};
 use crate::ctx::Ctx;
 use crate::error::StreamError;
