@@ -169,34 +169,30 @@ impl Outboxes {
         if outbox.bytes.capacity() == 0 {
             outbox.bytes = self.spares.pop().unwrap_or_default();
         }
-        if let Some(held) = &mut outbox.held {
-            match hold().filter(|_| held.len() < MAX_HELD) {
-                Some(news) => {
-                    let kept = held.entry(news).or_default();
-                    kept.clear();
-                    write(kept);
-                    if kept.len() > MAX_HELD_BYTES {
-                        outbox.release();
-                        self.mark_dirty(key);
-                    }
-                    return true;
-                }
-                None => outbox.release(),
-            }
-        }
-        let before = outbox.bytes.len();
+        let start = outbox.bytes.len();
         write(&mut outbox.bytes);
+        let written = outbox.bytes.len() - start;
+        if outbox.hold_back(start, hold) {
+            return true;
+        }
+        let before = outbox.bytes.len() - written;
         let fits = outbox.waiting() <= limit;
         if fits {
             outbox.enter(before, is_stanza);
         } else {
             outbox.bytes.truncate(before);
-            log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
-            outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
-            self.doomed.push_back(key);
+            self.cut_off(key);
         }
         self.mark_dirty(key);
         fits
+    }
+
+    /// The limit is reached.
+    fn cut_off(&mut self, key: Key) {
+        let Some(outbox) = self.get_mut(key) else { return };
+        log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
+        outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
+        self.doomed.push_back(key);
     }
 
     /// Ends a stream, orderly or with an error, before the next stanza is read; until then it still takes answers.
@@ -376,10 +372,14 @@ impl Outboxes {
 impl Outboxes {
     /// Holds back what can wait from now on, or sends all of it.
     pub(crate) fn set_active(&mut self, key: Key, active: bool) {
+        let limit = self.limit;
         let Some(outbox) = self.get_mut(key) else { return };
         if active {
             outbox.release();
             outbox.held = None;
+            if outbox.waiting() > limit {
+                self.cut_off(key);
+            }
             self.mark_dirty(key);
         } else if outbox.held.is_none() {
             outbox.held = Some(Box::default());
@@ -430,6 +430,24 @@ impl Outbox {
     fn enter(&mut self, before: usize, is_stanza: bool) {
         if let Some(ledger) = &mut self.ledger {
             ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, is_stanza });
+        }
+    }
+
+    /// Holds back what was written behind `start`, if the client is inactive and that can wait; otherwise what was held
+    /// back before goes before it.
+    fn hold_back(&mut self, start: usize, hold: impl FnOnce() -> Option<(&'static str, String)>) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let last = self.bytes.split_off(start);
+        match hold().filter(|_| held.len() < MAX_HELD && last.len() <= MAX_HELD_BYTES) {
+            Some(news) => {
+                held.insert(news, last);
+                true
+            }
+            None => {
+                self.release();
+                self.bytes.extend_from_slice(&last);
+                false
+            }
         }
     }
 
@@ -684,6 +702,23 @@ mod tests {
         outboxes.resume(old, new);
         assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
         assert_eq!(outboxes.acknowledge(new, 3), Ok(()));
+    }
+
+    #[test]
+    fn an_inactive_client_has_no_more_room_than_others() {
+        let presence = |from: &'static str, bytes: usize| {
+            Element::new("presence", ns::CLIENT).with_attr("from", from).with_text("x".repeat(bytes))
+        };
+        let (mut outboxes, key) = one(10_000);
+        outboxes.set_active(key, false);
+        assert!(outboxes.send(key, &presence("a", 5_000)), "too long to be held back");
+        assert!(!outboxes.send(key, &presence("a", 5_000)));
+        assert_eq!(outboxes.next_doomed(), Some(key));
+        let (mut outboxes, key) = one(5_000);
+        outboxes.set_active(key, false);
+        assert!(outboxes.send(key, &presence("a", 3_000)) && outboxes.send(key, &presence("b", 3_000)));
+        outboxes.set_active(key, true);
+        assert_eq!(outboxes.next_doomed(), Some(key));
     }
 
     #[test]
