@@ -478,18 +478,13 @@ impl Outbox {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.requested = false;
         let news = h.wrapping_sub(ledger.acknowledged);
-        let stanzas = ledger.stanzas_within(self.sent);
-        if usize::try_from(news).map_or(true, |news| news > stanzas) {
-            return Err(ledger.acknowledged.wrapping_add(u32::try_from(stanzas).unwrap_or(u32::MAX)));
-        }
+        let Some((entries, bytes)) = ledger.first(news).filter(|(_, bytes)| *bytes <= self.sent) else {
+            let sent = u32::try_from(ledger.stanzas_within(self.sent)).unwrap_or(u32::MAX);
+            return Err(ledger.acknowledged.wrapping_add(sent));
+        };
         ledger.acknowledged = h;
-        let (mut left, mut done) = (news, 0);
-        while left > 0 {
-            let Some(entry) = ledger.entries.pop_front() else { break };
-            done += entry.bytes;
-            left -= u32::from(entry.is_stanza);
-        }
-        self.forget_front(done);
+        ledger.entries.drain(..entries);
+        self.forget_front(bytes);
         Ok(())
     }
 
@@ -540,6 +535,20 @@ impl Outbox {
 }
 
 impl Ledger {
+    /// How many entries, and bytes, there are up to the end of so many stanzas; `None` if there are not so many.
+    fn first(&self, stanzas: u32) -> Option<(usize, usize)> {
+        let (mut left, mut entries, mut bytes) = (stanzas, 0, 0);
+        for entry in &self.entries {
+            if left == 0 {
+                break;
+            }
+            left -= u32::from(entry.is_stanza);
+            entries += 1;
+            bytes += entry.bytes;
+        }
+        (left == 0).then_some((entries, bytes))
+    }
+
     /// How many stanzas are complete within the first `bytes`.
     fn stanzas_within(&self, bytes: usize) -> usize {
         let mut end = 0;
