@@ -171,34 +171,30 @@ impl Outboxes {
         if outbox.bytes.capacity() == 0 {
             outbox.bytes = self.spares.pop().unwrap_or_default();
         }
-        if let Some(held) = &mut outbox.held {
-            match hold().filter(|_| held.len() < MAX_HELD) {
-                Some(news) => {
-                    let kept = held.entry(news).or_default();
-                    kept.clear();
-                    write(kept);
-                    if kept.len() > MAX_HELD_BYTES {
-                        outbox.release();
-                        self.mark_dirty(key);
-                    }
-                    return true;
-                }
-                None => outbox.release(),
-            }
-        }
-        let before = outbox.bytes.len();
+        let start = outbox.bytes.len();
         write(&mut outbox.bytes);
+        let written = outbox.bytes.len() - start;
+        if outbox.hold_back(start, hold) {
+            return true;
+        }
+        let before = outbox.bytes.len() - written;
         let fits = outbox.waiting() <= limit;
         if fits {
             outbox.enter(before, is_stanza);
         } else {
             outbox.bytes.truncate(before);
-            log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
-            outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
-            self.doomed.push_back(key);
+            self.cut_off(key);
         }
         self.mark_dirty(key);
         fits
+    }
+
+    /// The limit is reached.
+    fn cut_off(&mut self, key: Key) {
+        let Some(outbox) = self.get_mut(key) else { return };
+        log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
+        outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
+        self.doomed.push_back(key);
     }
 
     /// Ends a stream, orderly or with an error, before the next stanza is read; until then it still takes answers.
@@ -378,10 +374,14 @@ impl Outboxes {
 impl Outboxes {
     /// Holds back what can wait from now on, or sends all of it.
     pub(crate) fn set_active(&mut self, key: Key, active: bool) {
+        let limit = self.limit;
         let Some(outbox) = self.get_mut(key) else { return };
         if active {
             outbox.release();
             outbox.held = None;
+            if outbox.waiting() > limit {
+                self.cut_off(key);
+            }
             self.mark_dirty(key);
         } else if outbox.held.is_none() {
             outbox.held = Some(Box::default());
@@ -439,6 +439,24 @@ impl Outbox {
         }
     }
 
+    /// Holds back what was written behind `start`, if the client is inactive and that can wait; otherwise what was held
+    /// back before goes before it.
+    fn hold_back(&mut self, start: usize, hold: impl FnOnce() -> Option<(&'static str, String)>) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let last = self.bytes.split_off(start);
+        match hold().filter(|_| held.len() < MAX_HELD && last.len() <= MAX_HELD_BYTES) {
+            Some(news) => {
+                held.insert(news, last);
+                true
+            }
+            None => {
+                self.release();
+                self.bytes.extend_from_slice(&last);
+                false
+            }
+        }
+    }
+
     /// Lets go of what was held back.
     fn release(&mut self) {
         let Some(held) = &mut self.held else { return };
@@ -466,18 +484,13 @@ impl Outbox {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.requested = false;
         let news = h.wrapping_sub(ledger.acknowledged);
-        let stanzas = ledger.stanzas_within(self.sent);
-        if usize::try_from(news).map_or(true, |news| news > stanzas) {
-            return Err(ledger.acknowledged.wrapping_add(u32::try_from(stanzas).unwrap_or(u32::MAX)));
-        }
+        let Some((entries, bytes)) = ledger.first(news).filter(|(_, bytes)| *bytes <= self.sent) else {
+            let sent = u32::try_from(ledger.stanzas_within(self.sent)).unwrap_or(u32::MAX);
+            return Err(ledger.acknowledged.wrapping_add(sent));
+        };
         ledger.acknowledged = h;
-        let (mut left, mut done) = (news, 0);
-        while left > 0 {
-            let Some(entry) = ledger.entries.pop_front() else { break };
-            done += entry.bytes;
-            left -= u32::from(entry.is_stanza);
-        }
-        self.forget_front(done);
+        ledger.entries.drain(..entries);
+        self.forget_front(bytes);
         Ok(())
     }
 
@@ -528,6 +541,20 @@ impl Outbox {
 }
 
 impl Ledger {
+    /// How many entries, and bytes, there are up to the end of so many stanzas; `None` if there are not so many.
+    fn first(&self, stanzas: u32) -> Option<(usize, usize)> {
+        let (mut left, mut entries, mut bytes) = (stanzas, 0, 0);
+        for entry in &self.entries {
+            if left == 0 {
+                break;
+            }
+            left -= u32::from(entry.is_stanza);
+            entries += 1;
+            bytes += entry.bytes;
+        }
+        (left == 0).then_some((entries, bytes))
+    }
+
     /// How many stanzas are complete within the first `bytes`.
     fn stanzas_within(&self, bytes: usize) -> usize {
         let mut end = 0;
@@ -694,6 +721,23 @@ mod tests {
         outboxes.resume(old, new);
         assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
         assert_eq!(outboxes.acknowledge(new, 3), Ok(()));
+    }
+
+    #[test]
+    fn an_inactive_client_has_no_more_room_than_others() {
+        let presence = |from: &'static str, bytes: usize| {
+            Element::new("presence", ns::CLIENT).with_attr("from", from).with_text("x".repeat(bytes))
+        };
+        let (mut outboxes, key) = one(10_000);
+        outboxes.set_active(key, false);
+        assert!(outboxes.send(key, &presence("a", 5_000)), "too long to be held back");
+        assert!(!outboxes.send(key, &presence("a", 5_000)));
+        assert_eq!(outboxes.next_doomed(), Some(key));
+        let (mut outboxes, key) = one(5_000);
+        outboxes.set_active(key, false);
+        assert!(outboxes.send(key, &presence("a", 3_000)) && outboxes.send(key, &presence("b", 3_000)));
+        outboxes.set_active(key, true);
+        assert_eq!(outboxes.next_doomed(), Some(key));
     }
 
     #[test]

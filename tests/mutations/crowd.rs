@@ -130,14 +130,17 @@ impl Crowd {
         self.pump();
     }
 
-    /// Everything that every client got is the beginning of a good stream, and nothing else went wrong.
-    pub fn check(&self) -> Result<(), String> {
+    /// Holds that what every client got is the beginning of a good stream, and that nothing else went wrong. Tells what
+    /// each got.
+    pub fn check(&self) -> Result<Vec<String>, String> {
+        let mut heard = Vec::new();
         for client in &self.clients {
             let all = [client.received.as_slice(), &client.pending].concat();
             strict::read(&all)
                 .map_err(|error| format!("{} got what it cannot read: {error}", client.name))?;
+            heard.push(format!("{}: {}", client.name, String::from_utf8_lossy(&all)));
         }
-        self.fault.clone().map_or(Ok(()), Err)
+        self.fault.clone().map_or(Ok(heard), Err)
     }
 
     fn find(&self, name: &str) -> Option<usize> {
