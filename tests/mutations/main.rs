@@ -104,6 +104,7 @@ fn live(
 
 fn crowd_with_bystanders(session: &Session, parsers: usize) -> Result<Crowd, String> {
     let mut config = config(&session.setup)?;
+    config.legacy_auth = true; // by which the bystanders log in
     config.limits.outbox_bytes = OUTBOX;
     config.limits.connections = CONNECTIONS;
     config.limits.parsers = parsers;
