@@ -42,7 +42,7 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
         return;
     }
     let user = to.local().unwrap_or_default();
-    // One that had waited for the account before went to that stream alone.
+    // One that had waited before, for the account or for a lost stream's, went to that stream alone.
     let had_waited = delay::is_noted(ctx.config, &stanza.element);
     let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
     let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
@@ -121,7 +121,7 @@ fn message_to_bare(
 ) -> Result<(), Condition> {
     let willing = || ctx.tables.sessions.available(user).filter(|session| session.priority >= 0);
     let highest = willing().map(|session| session.priority).max();
-    let streams: Vec<Key> = match kind {
+    let mut streams: Vec<Key> = match kind {
         MessageType::Normal | MessageType::Chat => {
             willing().filter(|session| Some(session.priority) == highest).map(|s| s.stream).collect()
         }
@@ -129,6 +129,12 @@ fn message_to_bare(
         MessageType::Groupchat => return Err(Condition::ServiceUnavailable),
         MessageType::Error => return Ok(()),
     };
+    if delay::is_noted(ctx.config, &stanza.element) {
+        // It comes from a lost stream. On several, it would come back from each, and be more each time; on one that is
+        // lost itself, it would take the room of what waits without its limit.
+        streams.retain(|&stream| ctx.outboxes.is_connected(stream));
+        streams.truncate(1);
+    }
     if to_streams(ctx, user, &streams, stanza) {
         return Ok(());
     }

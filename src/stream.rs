@@ -22,9 +22,10 @@ use crate::ctx::Ctx;
 use crate::delay;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::events::Event;
-use crate::features::{self, Login, Outcome};
+use crate::features::{self, Login, Outcome, Proved};
 use crate::jid::Jid;
 use crate::ns;
+use crate::offline;
 use crate::outbox::Unacknowledged;
 use crate::peer::Peer;
 use crate::presence;
@@ -35,8 +36,8 @@ use crate::xml::writer::{attribute, write_in_stream};
 use crate::xml::{Element, Header, Item, Reader, XmlLimits};
 
 enum Phase {
-    /// For the stream header; SASL may have proved an account (its bare address) before.
-    Waiting(Option<Jid>),
+    /// For the stream header; SASL may have proved an account before.
+    Waiting(Option<Proved>),
     /// The headers are exchanged.
     Login(Box<Login>),
     /// Logged in.
@@ -239,6 +240,7 @@ impl Stream {
         ctx.outboxes.resume(old, self.key);
         ctx.outboxes.end(old, Some(StreamError::Conflict));
         log::info!("{} {} goes on as {address}", self.key, self.peer);
+        offline::deliver(ctx, &address);
         self.become_bound(ctx, address);
     }
 

@@ -29,7 +29,7 @@ use crate::slab::Key;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::xml::Element;
 
-pub(crate) use login::{Login, Outcome};
+pub(crate) use login::{Awaited, Login, Mechanism, Outcome, Proved};
 
 /// All features, in the order in which they are offered.
 pub(crate) const FEATURES: &[Feature] = &[

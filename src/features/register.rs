@@ -11,7 +11,7 @@ use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
 use crate::presence;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::{AccountError, Change, SALT_BYTES};
+use crate::tables::{AccountError, Change, Contact, NotRecorded, Subscription, SALT_BYTES};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -109,8 +109,12 @@ fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
 /// XEP-0077 3.2 and 3.3: one who is logged in ends the account or changes its password.
 fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let user = from.local().filter(|user| ctx.tables.accounts.exists(user)).ok_or(Condition::NotAllowed)?;
-    if set.payload().is_some_and(|query| query.child("remove", NS).is_some()) {
-        return remove(ctx, from, user);
+    let mut fields = set.payload().into_iter().flat_map(Element::children);
+    if fields.any(|field| field.is("remove", NS)) {
+        return match set.payload().map_or(0, |query| query.children().count()) {
+            1 => remove(ctx, from, user),
+            _ => Err(StanzaError::because(Condition::BadRequest, "remove stands alone")),
+        };
     }
     let named =
         field(set, "username").and_then(|name| Jid::new(Some(name.trim()), ctx.config.domain(), None).ok());
@@ -131,13 +135,27 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
     let sessions: Vec<_> =
         ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
-    for (resource, stream) in sessions {
-        if let Ok(address) = from.with_resource(&resource) {
-            presence::gone(ctx, &address, stream);
-        }
+    // Those who may know that it was there are known only as long as the account is.
+    for address in sessions.iter().filter_map(|(resource, _)| from.with_resource(resource).ok()) {
+        presence::withdraw(ctx, &address);
+    }
+    cancel_subscriptions(ctx, &from.to_bare(), user)?;
+    ctx.tables.change(user, Change::Removed)?;
+    for (_, stream) in sessions {
         ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
     }
-    ctx.tables.change(user, Change::Removed)?;
     log::info!("{from} has ended the account");
     Ok(None)
+}
+
+/// XEP-0077 3.2: nobody sees the presence of the account any more, and whoever has its name next sees nobody's.
+fn cancel_subscriptions(ctx: &mut Ctx<'_>, account: &Jid, user: &str) -> Result<(), NotRecorded> {
+    let contacts: Vec<Jid> = ctx.tables.accounts.contacts(user).map(|(address, _)| address.clone()).collect();
+    for name in contacts.iter().filter_map(|contact| ctx.config.account(contact)) {
+        if let Some(item) = ctx.tables.accounts.contact(name, account.as_str()) {
+            let item = Contact { subscription: Subscription::None, ..item.clone() };
+            ctx.tables.change(name, Change::Contact(account.clone(), Some(item)))?;
+        }
+    }
+    Ok(())
 }
