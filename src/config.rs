@@ -144,6 +144,10 @@ pub struct Limits {
     pub registrations_by_address: Rate,
     /// Stanzas that wait for the host program to take them.
     pub events: usize,
+    /// Messages that wait for an account that is offline (XEP-0160).
+    pub offline_messages: usize,
+    /// Bytes of these messages.
+    pub offline_bytes: usize,
 }
 
 /// How often something is tolerated.
@@ -176,6 +180,8 @@ impl Default for Limits {
             guesses_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
             events: 1_024,
+            offline_messages: 100,
+            offline_bytes: 262_144,
         }
     }
 }

@@ -10,15 +10,18 @@
 //! The library starts no thread, installs no logger and no signal handler, and has no global state: two servers fit
 //! into one process. `ARCHITECTURE.md` shows the house.
 
+mod carbons;
 mod codec;
 mod config;
 mod ctx;
+mod delay;
 mod error;
 mod events;
 mod features;
 mod jid;
 mod net;
 mod ns;
+mod offline;
 mod outbox;
 mod peer;
 mod presence;
@@ -31,6 +34,7 @@ mod stanza;
 mod storage;
 mod stream;
 mod tables;
+mod time;
 pub mod xml;
 
 pub use codec::legacy_digest;

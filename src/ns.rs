@@ -20,3 +20,9 @@ pub(crate) const PING: &str = "urn:xmpp:ping";
 pub(crate) const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// Stream management (XEP-0198).
 pub(crate) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// What a stanza's sender would like to be done with it (XEP-0334).
+pub(crate) const HINTS: &str = "urn:xmpp:hints";
+/// When a stanza was sent that arrives later (XEP-0203).
+pub(crate) const DELAY: &str = "urn:xmpp:delay";
+/// Copies of messages for an account's other clients (XEP-0280).
+pub(crate) const CARBONS: &str = "urn:xmpp:carbons:2";

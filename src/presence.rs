@@ -8,6 +8,7 @@ use crate::ctx::Ctx;
 use crate::events::Event;
 use crate::jid::Jid;
 use crate::ns;
+use crate::offline;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
 use crate::xml::writer::Unaddressed;
@@ -29,12 +30,17 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
     let written = Unaddressed::new(&stanza.element, ns::CLIENT);
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
     let is_new = session.presence.is_none();
-    session.priority = stanza.priority();
+    let priority = stanza.priority();
+    if is_new || session.priority != priority {
+        session.since = ctx.outboxes.stanzas();
+    }
+    session.priority = priority;
     session.presence = Some(written);
     if is_new {
         tell_newcomer(ctx, from, user, resource);
     }
     tell_watchers(ctx, from, user, None);
+    offline::deliver(ctx, from);
 }
 
 /// RFC 6121 4.5.2: all of one's own resources are told, the one that goes included.

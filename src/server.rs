@@ -350,6 +350,7 @@ impl Server {
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
+        outboxes.set_time(now.monotonic);
         (streams, Ctx { config, tables, outboxes, events, random, now })
     }
 

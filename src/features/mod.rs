@@ -6,14 +6,19 @@
 //! Left out on purpose: messages and presence, whose ways are written out in [`crate::router`] and [`crate::presence`].
 
 mod bind;
+mod carbons;
 mod client_state;
+mod disco;
+mod entity_time;
 mod legacy_auth;
 mod login;
+mod messaging;
 mod ping;
 mod register;
 mod roster;
 mod sasl;
 mod stream_management;
+mod version;
 
 use crate::ctx::{Ctx, Owner};
 use crate::error::{Condition, StanzaError, StreamError};
@@ -37,6 +42,13 @@ pub(crate) const FEATURES: &[Feature] = &[
     ping::FEATURE,
     stream_management::FEATURE,
     client_state::FEATURE,
+    disco::FEATURE,
+    entity_time::FEATURE,
+    version::FEATURE,
+    messaging::OFFLINE,
+    carbons::FEATURE,
+    messaging::DELAY,
+    messaging::HINTS,
 ];
 
 /// The documents that the server implements, as each names itself.
@@ -58,6 +70,10 @@ pub(crate) struct Feature {
     pub(crate) iq: &'static [Route<Target, IqHandler>],
     /// Elements that are no stanzas, and that it acts upon for one who is logged in.
     pub(crate) elements: &'static [(&'static str, ElementHandler)],
+    /// What service discovery says of the host (XEP-0030): what one who is logged in may ask the server for.
+    pub(crate) disco: &'static [&'static str],
+    /// What it says of an account: what one who sees its presence may ask it for.
+    pub(crate) account_disco: &'static [&'static str],
 }
 
 impl Feature {
@@ -69,6 +85,8 @@ impl Feature {
         login_elements: &[],
         iq: &[],
         elements: &[],
+        disco: &[],
+        account_disco: &[],
     };
 }
 

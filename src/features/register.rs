@@ -32,6 +32,7 @@ pub(super) const FEATURE: Feature = Feature {
         Route { name: "query", ns: NS, at: Target::Host, kind: IqType::Set, handler: change },
         Route { name: "query", ns: NS, at: Target::Account, kind: IqType::Set, handler: change },
     ],
+    disco: &[NS],
     ..Feature::NOTHING
 };
 

@@ -14,6 +14,7 @@ const NS: &str = "jabber:iq:roster";
 pub(super) const FEATURE: Feature = Feature {
     spec: "RFC 6121: Roster",
     iq: &[Route { name: "query", ns: NS, at: Target::Account, kind: IqType::Get, handler: get }],
+    disco: &[NS],
     ..Feature::NOTHING
 };
 

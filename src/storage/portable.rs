@@ -7,13 +7,15 @@
 
 use crate::codec::{base64, from_base64};
 use crate::jid::Jid;
+use crate::ns;
 use crate::scram::Keys;
-use crate::tables::{Account, Change, Contact, Credential, Subscription};
-use crate::xml::{Element, Text};
+use crate::tables::{Account, Change, Contact, Credential, OfflineMessage, Subscription};
+use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
+const OFFLINE: &str = "offline-messages";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -28,6 +30,8 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
             };
             user.with(Element::new("query", ROSTER).with(item))
         }
+        Change::Offline(message) => user.with(offline_to_element(None, [message])),
+        Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
     }
 }
 
@@ -35,7 +39,11 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
 pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let user = with_credential(user(name), account.credential());
     let items = account.roster().contacts().map(|(address, contact)| contact_to_element(address, contact));
-    user.with(items.fold(Element::new("query", ROSTER), Element::with))
+    let user = user.with(items.fold(Element::new("query", ROSTER), Element::with));
+    match account.offline().sent() {
+        0 if account.offline().len() == 0 => user,
+        sent => user.with(offline_to_element(Some(sent), account.offline().messages())),
+    }
 }
 
 fn user(name: &str) -> Element {
@@ -71,6 +79,30 @@ fn contact_to_element(address: &Jid, contact: &Contact) -> Element {
     }
     let groups = contact.groups.iter().map(|group| Element::new("group", ROSTER).with_text(group.clone()));
     groups.fold(item, Element::with)
+}
+
+/// XEP-0227 4.5, with the messages' numbers, and the number up to which none waits any more.
+fn offline_to_element<'m>(
+    sent: Option<u64>,
+    messages: impl IntoIterator<Item = &'m OfflineMessage>,
+) -> Element {
+    let mut element = Element::new(OFFLINE, NS);
+    if let Some(sent) = sent {
+        element.set_attr("sent", sent.to_string());
+    }
+    let mut numbers: Vec<String> = Vec::new();
+    for message in messages {
+        let text = String::from_utf8_lossy(&message.bytes);
+        match Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE) {
+            Ok(stanza) => element.push(Node::Element(stanza)),
+            Err(error) => debug_assert!(false, "what was written can be read: {error}"),
+        }
+        numbers.push(message.number.to_string());
+    }
+    if !numbers.is_empty() {
+        element.set_attr("numbers", numbers.join(" "));
+    }
+    element
 }
 
 /// What a `<user/>` element says.
@@ -115,6 +147,7 @@ fn read_keys(element: &Element) -> Option<Keys> {
 fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         ("query", ROSTER) => part.children().filter_map(read_contact).collect(),
+        (OFFLINE, NS) => read_offline(part),
         _ => Vec::new(),
     }
 }
@@ -135,6 +168,21 @@ fn read_contact(item: &Element) -> Option<Change> {
         subscription: Subscription::named(subscription)?,
     };
     Some(Change::Contact(address, Some(contact)))
+}
+
+/// Messages that another server has exported have no numbers, and get the first ones.
+fn read_offline(part: &Element) -> Vec<Change> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let sent = part.attr("sent").and_then(number);
+    let numbered = part.attr("numbers").map(|numbers| numbers.split(' ').filter_map(number).collect());
+    let numbers: Vec<u64> = numbered.unwrap_or_else(|| (1..=part.children().count() as u64).collect());
+    let messages = part.children().filter(|child| child.is("message", ns::CLIENT)).zip(numbers);
+    let kept = messages.map(|(message, number)| {
+        let mut bytes = Vec::new();
+        writer::write(message, ns::CLIENT, &mut bytes);
+        Change::Offline(OfflineMessage { number, bytes: bytes.into() })
+    });
+    sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
 }
 
 #[cfg(test)]
@@ -166,5 +214,20 @@ mod tests {
             ..Contact::default()
         };
         again(&Change::Contact(address, Some(contact)));
+        let bytes = "<message to='a@b'><body>你好\n</body><x xmlns='urn:x'/></message>".as_bytes().into();
+        again(&Change::Offline(OfflineMessage { number: 7, bytes }));
+        again(&Change::OfflineSent(7));
+    }
+
+    #[test]
+    fn messages_of_another_server_get_the_first_numbers() {
+        let text = "<user xmlns='urn:xmpp:pie:0' name='a'><offline-messages><message xmlns='jabber:client'/>\
+                    <message xmlns='jabber:client'><body/></message></offline-messages></user>";
+        let element = Reader::read_one(text, "", XmlLimits::NONE).unwrap();
+        let changes = read_user(&element).unwrap().changes;
+        assert_eq!(
+            format!("{changes:?}"),
+            "[Offline((message 1 of 10 bytes)), Offline((message 2 of 26 bytes))]"
+        );
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
+use super::offline::Offline;
 use super::roster::Roster;
 use super::{Change, Contact};
 use crate::codec::{legacy_digest, same_secret, Hmac};
@@ -19,16 +20,22 @@ use crate::scram::Keys;
 pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
+    offline: Offline,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default() }
+        Self { credential, roster: Roster::default(), offline: Offline::default() }
     }
 
     /// What its owner is known by.
     pub(crate) fn credential(&self) -> &Credential {
         &self.credential
+    }
+
+    /// The messages that wait for it.
+    pub(crate) fn offline(&self) -> &Offline {
+        &self.offline
     }
 
     /// Whom it knows.
@@ -74,6 +81,16 @@ impl Accounts {
         self.get(name)?.roster.contact(contact)
     }
 
+    /// Whether an account lets an address see its presence; nobody's name lets nobody (RFC 6121 3.1).
+    pub(crate) fn is_seen_by(&self, name: &str, watcher: &Jid) -> bool {
+        self.contact(name, watcher.bare_str()).is_some_and(|contact| contact.subscription.is_from())
+    }
+
+    /// The messages that wait for an account; `None` for a name that nobody has.
+    pub(crate) fn offline(&self, name: &str) -> Option<&Offline> {
+        self.get(name).map(|account| &account.offline)
+    }
+
     /// Does what a change says. What is for an account that is not there is for nobody.
     pub(crate) fn apply(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {
@@ -85,7 +102,9 @@ impl Accounts {
                 self.by_name.remove(name);
             }
             (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
-            (None, Change::Contact(..)) => (),
+            (Some(account), Change::Offline(message)) => account.offline.add(message),
+            (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
+            (None, Change::Contact(..) | Change::Offline(_) | Change::OfflineSent(_)) => (),
         }
     }
 

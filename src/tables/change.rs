@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact};
+use super::{Accounts, Contact, OfflineMessage};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 
@@ -21,6 +21,10 @@ pub(crate) enum Change {
     Removed,
     /// A contact is added, changed or removed.
     Contact(Jid, Option<Contact>),
+    /// A message waits for it, unless it has waited before.
+    Offline(OfflineMessage),
+    /// No message up to this number waits for it any more.
+    OfflineSent(u64),
 }
 
 /// Whoever writes changes down.

@@ -6,6 +6,7 @@ mod accounts;
 mod change;
 mod credential;
 mod guesses;
+mod offline;
 mod rates;
 mod roster;
 mod sessions;
@@ -17,9 +18,10 @@ pub(crate) use accounts::{Account, Accounts};
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use guesses::Guesses;
+pub(crate) use offline::OfflineMessage;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Subscription};
-pub(crate) use sessions::{Resumption, Sessions};
+pub(crate) use sessions::{Resumption, Session, Sessions};
 
 /// All tables.
 pub(crate) struct Tables {

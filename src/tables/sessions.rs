@@ -21,6 +21,10 @@ pub(crate) struct Session {
     pub(crate) presence: Option<Unaddressed>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
+    /// How many stanzas the server had written when it became available at this priority.
+    pub(crate) since: u64,
+    /// It wants copies of what the account's other resources send and get (XEP-0280).
+    pub(crate) carbons: bool,
     /// How another stream may go on with the session, if it may.
     pub(crate) resumption: Option<Resumption>,
 }
@@ -62,8 +66,15 @@ impl Sessions {
     /// Connects a resource whose name is free.
     pub(crate) fn add(&mut self, user: &str, resource: &str, stream: Key) {
         debug_assert!(self.find(user, resource).is_none());
-        let session =
-            Session { resource: resource.into(), stream, presence: None, priority: 0, resumption: None };
+        let session = Session {
+            resource: resource.into(),
+            stream,
+            presence: None,
+            priority: 0,
+            since: 0,
+            carbons: false,
+            resumption: None,
+        };
         // Most accounts have one resource, so there is room for one.
         self.by_user.entry(user.into()).or_insert_with(|| Vec::with_capacity(1)).push(session);
     }

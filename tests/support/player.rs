@@ -47,7 +47,7 @@ pub fn config(script: &Script) -> Result<Config, String> {
                 let rate = Rate { burst: number(burst)?, interval: seconds_of(interval)? };
                 set_rate(&mut config.limits, name, rate)?;
             }
-            ["domain" | "account" | "subscribe", ..] | ["from", _, _] => (),
+            ["domain" | "account" | "subscribe" | "claim", ..] | ["from", _, _] => (),
             other => return Err(format!("! {}: no such setting", other.join(" "))),
         }
     }
@@ -68,6 +68,8 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "attributes" => limits.attributes = number(value)?,
         "namespaces" => limits.namespaces = number(value)?,
         "outbox_bytes" => limits.outbox_bytes = number(value)?,
+        "offline_messages" => limits.offline_messages = number(value)?,
+        "offline_bytes" => limits.offline_bytes = number(value)?,
         "login_attempts" => limits.login_attempts = number(value)?,
         "login_time" => limits.login_time = seconds_of(value)?,
         "ping_time" => limits.ping_time = seconds_of(value)?,
@@ -127,6 +129,7 @@ impl<W: Wire> Player<W> {
                     let address = address.parse().map_err(|_| format!("{address} is no address"))?;
                     self.wire.set_address(client, address);
                 }
+                ["claim", address] => server.claim(address).map_err(|e| e.to_string())?,
                 _ => (),
             }
         }
