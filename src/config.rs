@@ -142,6 +142,8 @@ pub struct Limits {
     pub registrations_by_address: Rate,
     /// Stanzas that wait for the host program to take them.
     pub events: usize,
+    /// Bytes of a vCard (XEP-0054).
+    pub vcard_bytes: usize,
 }
 
 impl Default for Limits {
@@ -164,6 +166,7 @@ impl Default for Limits {
             guesses_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
             events: 1_024,
+            vcard_bytes: 131_072,
         }
     }
 }

@@ -27,6 +27,7 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.attributes,
         limits.namespaces,
         limits.outbox_bytes,
+        limits.vcard_bytes,
     ];
     for figure in figures {
         let digits = figure.to_string();

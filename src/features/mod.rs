@@ -16,6 +16,7 @@ mod register;
 mod roster;
 mod sasl;
 mod stream_management;
+mod vcard;
 mod version;
 
 use crate::ctx::{Ctx, Owner};
@@ -43,6 +44,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     disco::FEATURE,
     entity_time::FEATURE,
     version::FEATURE,
+    vcard::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.

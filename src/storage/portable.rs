@@ -8,12 +8,13 @@
 use crate::codec::{base64, from_base64};
 use crate::jid::Jid;
 use crate::scram::Keys;
-use crate::tables::{Account, Change, Contact, Credential, Subscription};
+use crate::tables::{Account, Change, Contact, Credential, Kept, Subscription};
 use crate::xml::{Element, Text};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
+const VCARD: &str = "vcard-temp";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -28,6 +29,7 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
             };
             user.with(Element::new("query", ROSTER).with(item))
         }
+        Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
     }
 }
 
@@ -35,7 +37,11 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
 pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let user = with_credential(user(name), account.credential());
     let items = account.roster().contacts().map(|(address, contact)| contact_to_element(address, contact));
-    user.with(items.fold(Element::new("query", ROSTER), Element::with))
+    let user = user.with(items.fold(Element::new("query", ROSTER), Element::with));
+    match account.vcard() {
+        Some(vcard) => user.with(vcard_to_element(Some(vcard))),
+        None => user,
+    }
 }
 
 fn user(name: &str) -> Element {
@@ -71,6 +77,11 @@ fn contact_to_element(address: &Jid, contact: &Contact) -> Element {
     }
     let groups = contact.groups.iter().map(|group| Element::new("group", ROSTER).with_text(group.clone()));
     groups.fold(item, Element::with)
+}
+
+/// XEP-0227 4.7; an empty one says that there is none.
+fn vcard_to_element(vcard: Option<&Kept>) -> Element {
+    vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
 }
 
 /// What a `<user/>` element says.
@@ -115,6 +126,7 @@ fn read_keys(element: &Element) -> Option<Keys> {
 fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         ("query", ROSTER) => part.children().filter_map(read_contact).collect(),
+        ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),
     }
 }
@@ -166,5 +178,8 @@ mod tests {
             ..Contact::default()
         };
         again(&Change::Contact(address, Some(contact)));
+        let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
+        again(&Change::VCard(Kept::of(&vcard)));
+        again(&Change::VCard(None));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::roster::Roster;
-use super::{Change, Contact};
+use super::{Change, Contact, Kept};
 use crate::codec::{legacy_digest, same_secret, Hmac};
 use crate::jid::Jid;
 use crate::scram::Keys;
@@ -19,11 +19,12 @@ use crate::scram::Keys;
 pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
+    vcard: Option<Kept>,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default() }
+        Self { credential, roster: Roster::default(), vcard: None }
     }
 
     /// What its owner is known by.
@@ -34,6 +35,11 @@ impl Account {
     /// Whom it knows.
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// What it says of itself.
+    pub(crate) fn vcard(&self) -> Option<&Kept> {
+        self.vcard.as_ref()
     }
 }
 
@@ -91,6 +97,8 @@ impl Accounts {
             }
             (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
             (None, Change::Contact(..)) => (),
+            (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
+            (None, Change::VCard(_)) => (),
         }
     }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact};
+use super::{Accounts, Contact, Kept};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 
@@ -21,6 +21,8 @@ pub(crate) enum Change {
     Removed,
     /// A contact is added, changed or removed.
     Contact(Jid, Option<Contact>),
+    /// It says something else of itself, or nothing any more (XEP-0054).
+    VCard(Option<Kept>),
 }
 
 /// Whoever writes changes down.
