@@ -144,6 +144,10 @@ pub struct Limits {
     pub events: usize,
     /// Bytes of a vCard (XEP-0054).
     pub vcard_bytes: usize,
+    /// Elements in an account's private storage (XEP-0049).
+    pub private_elements: usize,
+    /// Bytes of them all.
+    pub private_bytes: usize,
 }
 
 impl Default for Limits {
@@ -167,6 +171,8 @@ impl Default for Limits {
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
             events: 1_024,
             vcard_bytes: 131_072,
+            private_elements: 64,
+            private_bytes: 65_536,
         }
     }
 }

@@ -28,6 +28,8 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.namespaces,
         limits.outbox_bytes,
         limits.vcard_bytes,
+        limits.private_elements,
+        limits.private_bytes,
     ];
     for figure in figures {
         let digits = figure.to_string();

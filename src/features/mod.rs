@@ -12,6 +12,7 @@ mod entity_time;
 mod legacy_auth;
 mod login;
 mod ping;
+mod private;
 mod register;
 mod roster;
 mod sasl;
@@ -45,6 +46,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     entity_time::FEATURE,
     version::FEATURE,
     vcard::FEATURE,
+    private::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.

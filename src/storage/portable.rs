@@ -15,6 +15,7 @@ pub(super) const NS: &str = "urn:xmpp:pie:0";
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
 const VCARD: &str = "vcard-temp";
+const PRIVATE: &str = "jabber:iq:private";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -30,6 +31,7 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
             user.with(Element::new("query", ROSTER).with(item))
         }
         Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
+        Change::Private(element) => user.with(Element::new("query", PRIVATE).with(element.clone())),
     }
 }
 
@@ -38,10 +40,11 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let user = with_credential(user(name), account.credential());
     let items = account.roster().contacts().map(|(address, contact)| contact_to_element(address, contact));
     let user = user.with(items.fold(Element::new("query", ROSTER), Element::with));
-    match account.vcard() {
-        Some(vcard) => user.with(vcard_to_element(Some(vcard))),
-        None => user,
-    }
+    let vcard = account.vcard().map(|vcard| vcard_to_element(Some(vcard)));
+    let private = account.private().iter().filter_map(Kept::to_element);
+    let private = private.fold(Element::new("query", PRIVATE), Element::with);
+    let private = Some(private).filter(|query| !query.nodes().is_empty());
+    vcard.into_iter().chain(private).fold(user, Element::with)
 }
 
 fn user(name: &str) -> Element {
@@ -126,6 +129,7 @@ fn read_keys(element: &Element) -> Option<Keys> {
 fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         ("query", ROSTER) => part.children().filter_map(read_contact).collect(),
+        ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
         ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),
     }
@@ -181,5 +185,7 @@ mod tests {
         let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
         again(&Change::VCard(Kept::of(&vcard)));
         again(&Change::VCard(None));
+        again(&Change::Private(Element::new("storage", "storage:notes")));
+        again(&Change::Private(Element::new("storage", "storage:notes").with_text("!")));
     }
 }

@@ -13,6 +13,7 @@ use super::{Change, Contact, Kept};
 use crate::codec::{legacy_digest, same_secret, Hmac};
 use crate::jid::Jid;
 use crate::scram::Keys;
+use crate::xml::Element;
 
 /// What is kept for an account.
 #[derive(Debug)]
@@ -20,11 +21,12 @@ pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
     vcard: Option<Kept>,
+    private: Box<[Kept]>,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default(), vcard: None }
+        Self { credential, roster: Roster::default(), vcard: None, private: Box::default() }
     }
 
     /// What its owner is known by.
@@ -40,6 +42,18 @@ impl Account {
     /// What it says of itself.
     pub(crate) fn vcard(&self) -> Option<&Kept> {
         self.vcard.as_ref()
+    }
+
+    /// What its clients keep here (XEP-0049).
+    pub(crate) fn private(&self) -> &[Kept] {
+        &self.private
+    }
+
+    fn set_private(&mut self, element: &Element) {
+        let mut private = std::mem::take(&mut self.private).into_vec();
+        private.retain(|kept| !kept.is(element.name(), element.ns()));
+        private.extend(Kept::of(element));
+        self.private = private.into_boxed_slice();
     }
 }
 
@@ -99,6 +113,8 @@ impl Accounts {
             (None, Change::Contact(..)) => (),
             (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
             (None, Change::VCard(_)) => (),
+            (Some(account), Change::Private(element)) => account.set_private(&element),
+            (None, Change::Private(_)) => (),
         }
     }
 

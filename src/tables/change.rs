@@ -11,6 +11,7 @@ use super::credential::Credential;
 use super::{Accounts, Contact, Kept};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::xml::Element;
 
 /// A change of one account.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) enum Change {
     Contact(Jid, Option<Contact>),
     /// It says something else of itself, or nothing any more (XEP-0054).
     VCard(Option<Kept>),
+    /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).
+    Private(Element),
 }
 
 /// Whoever writes changes down.

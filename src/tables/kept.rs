@@ -17,6 +17,14 @@ impl Kept {
         (!is_empty).then(|| Self(element.to_string().into()))
     }
 
+    /// Whether it is the element `name` of the namespace `ns`.
+    pub(crate) fn is(&self, name: &str, ns: &str) -> bool {
+        // It was written alone, so it begins with its name and the declaration of its namespace.
+        let alone = Element::new(name.to_owned(), ns.to_owned()).to_string();
+        let rest = alone.strip_suffix("/>").and_then(|head| self.0.strip_prefix(head));
+        rest.is_some_and(|rest| rest.starts_with([' ', '>', '/']) && !rest.starts_with(" xmlns="))
+    }
+
     /// How much room it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.len()
@@ -49,6 +57,19 @@ mod tests {
         let kept = Kept::of(&element).unwrap();
         assert_eq!(kept.to_element(), Some(element));
         assert_eq!(format!("{kept:?}"), format!("({} bytes)", text.len()));
+    }
+
+    #[test]
+    fn an_element_is_known_by_name_and_namespace() {
+        let kept = |element: Element| Kept::of(&element.with_text("x")).unwrap();
+        let tests =
+            [("a", "A", true), ("a", "B", false), ("ab", "A", false), ("a", "", false), ("", "A", false)];
+        for (name, ns, same) in tests {
+            assert_eq!(kept(Element::new("a", "A")).is(name, ns), same, "{name} {ns}");
+            assert_eq!(kept(Element::new("a", "A").with_attr("b", "c")).is(name, ns), same, "{name} {ns}");
+        }
+        assert!(kept(Element::new("a", "it's")).is("a", "it's"));
+        assert!(!kept(Element::new("ab", "A")).is("a", "A"));
     }
 
     #[test]
