@@ -148,6 +148,8 @@ pub struct Limits {
     pub private_elements: usize,
     /// Bytes of them all.
     pub private_bytes: usize,
+    /// Bytes that are kept of what an account said as it left (XEP-0012); the rest is cut off.
+    pub status_bytes: usize,
 }
 
 impl Default for Limits {
@@ -173,6 +175,7 @@ impl Default for Limits {
             vcard_bytes: 131_072,
             private_elements: 64,
             private_bytes: 65_536,
+            status_bytes: 1_024,
         }
     }
 }

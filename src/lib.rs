@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod features;
 mod jid;
+mod last_seen;
 mod net;
 mod ns;
 mod outbox;

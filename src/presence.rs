@@ -7,6 +7,7 @@
 use crate::ctx::Ctx;
 use crate::events::Event;
 use crate::jid::Jid;
+use crate::last_seen;
 use crate::ns;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
@@ -47,6 +48,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
     }
+    last_seen::note(ctx, user, element.child_text("status", ns::CLIENT).as_deref());
 }
 
 /// RFC 6121 4.5.3: the stream is gone, so the server says it. Disconnects the session, if it is still on that stream, and
@@ -60,6 +62,7 @@ pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
         .with_attr("from", from.as_str().to_owned())
         .with_attr("type", "unavailable");
     tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
+    last_seen::note(ctx, user, None);
     Some(session.priority)
 }
 

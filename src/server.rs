@@ -46,6 +46,8 @@ pub struct Server {
     random: Random,
     /// When which stream wants [`Stream::due`]; what it wants no more is skipped when it comes up.
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
+    /// When the server was first told the time ([`Now::monotonic`]).
+    started: Option<Duration>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
     spare: Vec<u8>,
 }
@@ -75,6 +77,7 @@ impl Server {
             random,
             timers: BinaryHeap::new(),
             spare: Vec::new(),
+            started: None,
             config,
         })
     }
@@ -187,6 +190,7 @@ impl Server {
 
     /// Does what is due, and says when to be called next ([`Now::monotonic`]).
     pub fn tick(&mut self, now: Now) -> Option<Duration> {
+        self.started.get_or_insert(now.monotonic);
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
             let wanted = self.streams.get(key).and_then(Stream::deadline) == Some(deadline);
             if wanted && deadline > now.monotonic {
@@ -315,8 +319,9 @@ impl Server {
 
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Stream>, Ctx<'_>) {
+        let uptime = now.monotonic.saturating_sub(*self.started.get_or_insert(now.monotonic));
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
-        (streams, Ctx { config, tables, outboxes, events, random, now })
+        (streams, Ctx { config, tables, outboxes, events, random, now, uptime })
     }
 
     fn with<T>(&mut self, id: Key, now: Now, act: impl FnOnce(&mut Stream, &mut Ctx<'_>) -> T) -> Option<T> {

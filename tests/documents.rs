@@ -30,6 +30,7 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.vcard_bytes,
         limits.private_elements,
         limits.private_bytes,
+        limits.status_bytes,
     ];
     for figure in figures {
         let digits = figure.to_string();

@@ -9,6 +9,7 @@ mod bind;
 mod client_state;
 mod disco;
 mod entity_time;
+mod last_activity;
 mod legacy_auth;
 mod login;
 mod ping;
@@ -47,6 +48,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     version::FEATURE,
     vcard::FEATURE,
     private::FEATURE,
+    last_activity::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.
@@ -66,6 +68,8 @@ pub(crate) struct Feature {
     pub(crate) login_elements: &'static [ElementRoute<LoginElementHandler>],
     /// Requests that it answers to one who is logged in.
     pub(crate) iq: &'static [Route<Target, IqHandler>],
+    /// Requests to another's resource that it refuses before they get there.
+    pub(crate) guards: &'static [Route<(), Guard>],
     /// Elements that are no stanzas, and that it acts upon for one who is logged in.
     pub(crate) elements: &'static [(&'static str, ElementHandler)],
     /// What service discovery says of the host (XEP-0030): what one who is logged in may ask the server for.
@@ -82,6 +86,7 @@ impl Feature {
         login: &[],
         login_elements: &[],
         iq: &[],
+        guards: &[],
         elements: &[],
         disco: &[],
         account_disco: &[],
@@ -99,6 +104,9 @@ pub(crate) type LoginElementHandler = fn(&mut Ctx<'_>, &mut Login, &Element) -> 
 
 /// Answers a request of the address given.
 pub(crate) type IqHandler = fn(&mut Ctx<'_>, &Jid, &Stanza) -> Answer;
+
+/// Whether the first address may ask a resource, the second.
+pub(crate) type Guard = fn(&Ctx<'_>, &Jid, &Jid) -> Result<(), StanzaError>;
 
 /// Acts upon an element of the address given, on its stream.
 pub(crate) type ElementHandler =
@@ -214,6 +222,7 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
         Some(to) => match (ctx.owner_of(to), stanza.kind) {
             (Owner::Host, _) => Target::Host,
             (Owner::Account(_), Kind::Iq(_)) if to.is_bare() => Target::Other,
+            (Owner::Account(_), Kind::Iq(kind)) => return to_resource(ctx, from, to, kind, stanza),
             _ => return router::route(ctx, from, to, stanza),
         },
     };
@@ -223,6 +232,17 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
         (_, Some(to)) => router::route(ctx, from, to, stanza),
         // RFC 6120 10.3.1: a message for nobody is one for the sender's own account.
         (Kind::Message(_), None) => router::route(ctx, from, &from.to_bare(), stanza),
+    }
+}
+
+/// An IQ for a resource, which answers for itself, unless a feature refuses it on its behalf.
+fn to_resource(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: IqType, stanza: &Stanza) {
+    let guard = stanza
+        .payload()
+        .and_then(|payload| FEATURES.iter().find_map(|feature| find(feature.guards, &(), kind, payload)));
+    match guard.map_or(Ok(()), |guard| guard(ctx, from, to)) {
+        Ok(()) => router::route(ctx, from, to, stanza),
+        Err(error) => router::refuse(ctx, from, stanza, &error),
     }
 }
 

@@ -8,13 +8,14 @@
 use crate::codec::{base64, from_base64};
 use crate::jid::Jid;
 use crate::scram::Keys;
-use crate::tables::{Account, Change, Contact, Credential, Kept, Subscription};
+use crate::tables::{Account, Change, Contact, Credential, Kept, LastSeen, Subscription};
 use crate::xml::{Element, Text};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
 const VCARD: &str = "vcard-temp";
+const LAST: &str = "jabber:iq:last";
 const PRIVATE: &str = "jabber:iq:private";
 
 /// A change of one account, as a line of the journal says it.
@@ -31,6 +32,7 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
             user.with(Element::new("query", ROSTER).with(item))
         }
         Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
+        Change::LastSeen(seen) => user.with(last_seen_to_element(seen)),
         Change::Private(element) => user.with(Element::new("query", PRIVATE).with(element.clone())),
     }
 }
@@ -44,7 +46,8 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let private = account.private().iter().filter_map(Kept::to_element);
     let private = private.fold(Element::new("query", PRIVATE), Element::with);
     let private = Some(private).filter(|query| !query.nodes().is_empty());
-    vcard.into_iter().chain(private).fold(user, Element::with)
+    let last_seen = account.last_seen().map(last_seen_to_element);
+    vcard.into_iter().chain(private).chain(last_seen).fold(user, Element::with)
 }
 
 fn user(name: &str) -> Element {
@@ -85,6 +88,15 @@ fn contact_to_element(address: &Jid, contact: &Contact) -> Element {
 /// XEP-0227 4.7; an empty one says that there is none.
 fn vcard_to_element(vcard: Option<&Kept>) -> Element {
     vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
+}
+
+/// The format has no word for it, so it is as XEP-0012 would say it, but for the time.
+fn last_seen_to_element(seen: &LastSeen) -> Element {
+    let query = Element::new("query", LAST).with_attr("at", seen.at.to_string());
+    match &seen.status {
+        Some(status) => query.with_text(status.to_string()),
+        None => query,
+    }
 }
 
 /// What a `<user/>` element says.
@@ -130,6 +142,7 @@ fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         ("query", ROSTER) => part.children().filter_map(read_contact).collect(),
         ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
+        ("query", LAST) => read_last_seen(part).into_iter().collect(),
         ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),
     }
@@ -151,6 +164,11 @@ fn read_contact(item: &Element) -> Option<Change> {
         subscription: Subscription::named(subscription)?,
     };
     Some(Change::Contact(address, Some(contact)))
+}
+
+fn read_last_seen(query: &Element) -> Option<Change> {
+    let status = Some(query.text()).filter(|status| !status.is_empty()).map(Into::into);
+    Some(Change::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
 }
 
 #[cfg(test)]
@@ -185,6 +203,8 @@ mod tests {
         let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
         again(&Change::VCard(Kept::of(&vcard)));
         again(&Change::VCard(None));
+        again(&Change::LastSeen(LastSeen { at: 1, status: None }));
+        again(&Change::LastSeen(LastSeen { at: u64::MAX, status: Some("再见".into()) }));
         again(&Change::Private(Element::new("storage", "storage:notes")));
         again(&Change::Private(Element::new("storage", "storage:notes").with_text("!")));
     }

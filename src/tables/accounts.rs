@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::roster::Roster;
-use super::{Change, Contact, Kept};
+use super::{Change, Contact, Kept, LastSeen};
 use crate::codec::{legacy_digest, same_secret, Hmac};
 use crate::jid::Jid;
 use crate::scram::Keys;
@@ -22,11 +22,12 @@ pub(crate) struct Account {
     roster: Roster,
     vcard: Option<Kept>,
     private: Box<[Kept]>,
+    last_seen: Option<Box<LastSeen>>,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default(), vcard: None, private: Box::default() }
+        Self { credential, roster: Roster::default(), vcard: None, private: Box::default(), last_seen: None }
     }
 
     /// What its owner is known by.
@@ -47,6 +48,11 @@ impl Account {
     /// What its clients keep here (XEP-0049).
     pub(crate) fn private(&self) -> &[Kept] {
         &self.private
+    }
+
+    /// When it was last here, if it ever was.
+    pub(crate) fn last_seen(&self) -> Option<&LastSeen> {
+        self.last_seen.as_deref()
     }
 
     fn set_private(&mut self, element: &Element) {
@@ -115,6 +121,8 @@ impl Accounts {
             (None, Change::VCard(_)) => (),
             (Some(account), Change::Private(element)) => account.set_private(&element),
             (None, Change::Private(_)) => (),
+            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(Box::new(seen)),
+            (None, Change::LastSeen(_)) => (),
         }
     }
 

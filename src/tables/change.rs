@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact, Kept};
+use super::{Accounts, Contact, Kept, LastSeen};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::xml::Element;
@@ -26,6 +26,8 @@ pub(crate) enum Change {
     VCard(Option<Kept>),
     /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).
     Private(Element),
+    /// Its last resource has gone (XEP-0012).
+    LastSeen(LastSeen),
 }
 
 /// Whoever writes changes down.

@@ -49,6 +49,7 @@ fn set_limit(limits: &mut Limits, name: &str, value: usize) -> Result<(), String
         "vcard_bytes" => limits.vcard_bytes = value,
         "private_elements" => limits.private_elements = value,
         "private_bytes" => limits.private_bytes = value,
+        "status_bytes" => limits.status_bytes = value,
         "outbox_bytes" => limits.outbox_bytes = value,
         "login_attempts" => {
             limits.login_attempts = u32::try_from(value).map_err(|error| error.to_string())?
