@@ -24,6 +24,7 @@ mod outbox;
 mod peer;
 mod presence;
 mod random;
+mod removal;
 mod router;
 mod scram;
 mod server;

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use super::{Answer, Feature, Login, Route, Stage, Target};
 use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError, StreamError};
+use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
-use crate::presence;
+use crate::removal;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::{AccountError, Change, SALT_BYTES};
+use crate::tables::SALT_BYTES;
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -74,7 +74,7 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         ));
     }
     let salt = salt(ctx)?;
-    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt).map_err(explain)?;
+    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt)?;
     if let Some(network) = network {
         ctx.tables.registrations.note(network, now);
     }
@@ -84,15 +84,6 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
 
 fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], StanzaError> {
     ctx.random.bytes().map_err(|_| Condition::InternalServerError.into())
-}
-
-fn explain(error: AccountError) -> StanzaError {
-    let condition = match error {
-        AccountError::Exists => Condition::Conflict,
-        AccountError::NotRecorded => Condition::ResourceConstraint,
-        _ => Condition::NotAcceptable,
-    };
-    StanzaError::because(condition, error.to_string())
 }
 
 /// XEP-0077 3.1, example 5: what one who is registered has.
@@ -110,7 +101,9 @@ fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
 fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let user = from.local().filter(|user| ctx.tables.accounts.exists(user)).ok_or(Condition::NotAllowed)?;
     if set.payload().is_some_and(|query| query.child("remove", NS).is_some()) {
-        return remove(ctx, from, user);
+        removal::remove_account(ctx, user)?;
+        log::info!("{from} has ended the account");
+        return Ok(None);
     }
     let named =
         field(set, "username").and_then(|name| Jid::new(Some(name.trim()), ctx.config.domain(), None).ok());
@@ -122,22 +115,7 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
         ));
     };
     let salt = salt(ctx)?;
-    ctx.tables.set_password(user, &password, &salt).map_err(explain)?;
+    ctx.tables.set_password(user, &password, &salt)?;
     log::info!("{from} has changed the password");
-    Ok(None)
-}
-
-/// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
-fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
-    let sessions: Vec<_> =
-        ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
-    for (resource, stream) in sessions {
-        if let Ok(address) = from.with_resource(&resource) {
-            presence::gone(ctx, &address, stream);
-        }
-        ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
-    }
-    ctx.tables.change(user, Change::Removed)?;
-    log::info!("{from} has ended the account");
     Ok(None)
 }

@@ -15,6 +15,8 @@ mod sessions;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::error::{Condition, StanzaError};
+
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
@@ -106,3 +108,16 @@ impl fmt::Display for AccountError {
 }
 
 impl std::error::Error for AccountError {}
+
+impl From<AccountError> for StanzaError {
+    fn from(error: AccountError) -> Self {
+        let condition = match error {
+            AccountError::Exists => Condition::Conflict,
+            AccountError::Unknown => Condition::ItemNotFound,
+            AccountError::NoRandom => Condition::InternalServerError,
+            AccountError::NotRecorded => Condition::ResourceConstraint,
+            AccountError::BadName | AccountError::BadPassword => Condition::NotAcceptable,
+        };
+        Self::because(condition, error.to_string())
+    }
+}
