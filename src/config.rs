@@ -14,6 +14,7 @@ use crate::xml::XmlLimits;
 pub struct Config {
     domain: Jid,
     aliases: Vec<Jid>,
+    admins: Vec<Jid>,
     /// Whether anybody may make an account (XEP-0077).
     pub registration: bool,
     /// Whether the login of XEP-0078 is offered. Its digest needs the password itself, which is then kept beside the
@@ -50,6 +51,7 @@ impl Config {
         Ok(Self {
             domain: host(domain)?,
             aliases: Vec::new(),
+            admins: Vec::new(),
             registration: false,
             legacy_auth: true,
             plaintext: Plaintext::Loopback,
@@ -68,6 +70,16 @@ impl Config {
         Ok(())
     }
 
+    /// Makes an account an administrator's (XEP-0133). `name` is the part before the `@`; over the wire nobody can
+    /// register it.
+    ///
+    /// # Errors
+    /// If that is no name of an account.
+    pub fn add_admin(&mut self, name: &str) -> Result<(), JidError> {
+        self.admins.push(Jid::new(Some(name), self.domain(), None)?);
+        Ok(())
+    }
+
     /// The one true name.
     pub fn domain(&self) -> &str {
         self.domain.as_str()
@@ -76,6 +88,11 @@ impl Config {
     /// The localpart of an address at the one domain: which account it is, if there is such an account.
     pub(crate) fn account<'j>(&self, address: &'j Jid) -> Option<&'j str> {
         address.local().filter(|_| address.domain() == self.domain())
+    }
+
+    /// Whether `address` is an administrator's.
+    pub(crate) fn is_admin(&self, address: &Jid) -> bool {
+        self.admins.iter().any(|admin| admin.as_str() == address.bare_str())
     }
 
     /// Whether `peer` may send a password as it is.
@@ -150,6 +167,10 @@ pub struct Limits {
     pub private_bytes: usize,
     /// Bytes that are kept of what an account said as it left (XEP-0012); the rest is cut off.
     pub status_bytes: usize,
+    /// Commands whose forms are being filled out (XEP-0050). For one more the oldest is given up.
+    pub commands: usize,
+    /// Time to fill out the form of a command.
+    pub command_time: Duration,
 }
 
 impl Default for Limits {
@@ -176,6 +197,8 @@ impl Default for Limits {
             private_elements: 64,
             private_bytes: 65_536,
             status_bytes: 1_024,
+            commands: 64,
+            command_time: Duration::from_secs(600),
         }
     }
 }

@@ -16,6 +16,7 @@ mod ctx;
 mod error;
 mod events;
 mod features;
+mod form;
 mod jid;
 mod last_seen;
 mod net;

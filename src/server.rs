@@ -26,7 +26,7 @@ use crate::stanza::{Refusal, Stanza};
 use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
 use crate::tables::{
-    AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+    AccountError, Accounts, Change, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
 
@@ -67,6 +67,7 @@ impl Server {
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
+            executions: Executions::new(limits.commands),
             recorder: None,
         };
         Ok(Self {

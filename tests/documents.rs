@@ -31,6 +31,7 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.private_elements,
         limits.private_bytes,
         limits.status_bytes,
+        limits.commands,
     ];
     for figure in figures {
         let digits = figure.to_string();

@@ -5,8 +5,11 @@
 //! (RFC 6120 8.2.3), so a feature cannot forget it or give two.
 //! Left out on purpose: messages and presence, whose ways are written out in [`crate::router`] and [`crate::presence`].
 
+mod adhoc;
+mod admin;
 mod bind;
 mod client_state;
+mod command;
 mod disco;
 mod entity_time;
 mod last_activity;
@@ -30,6 +33,7 @@ use crate::slab::Key;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::xml::Element;
 
+pub(crate) use command::{bad_payload, Command, Done};
 pub(crate) use login::{Login, Outcome};
 
 /// All features, in the order in which they are offered.
@@ -49,6 +53,8 @@ pub(crate) const FEATURES: &[Feature] = &[
     vcard::FEATURE,
     private::FEATURE,
     last_activity::FEATURE,
+    adhoc::FEATURE,
+    admin::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.
@@ -76,6 +82,10 @@ pub(crate) struct Feature {
     pub(crate) disco: &'static [&'static str],
     /// What it says of an account: what one who sees its presence may ask it for.
     pub(crate) account_disco: &'static [&'static str],
+    /// What a node of the host is to the address given, if it is one of this feature's.
+    pub(crate) node: fn(&Ctx<'_>, &Jid, &str) -> Option<Result<Node, Condition>>,
+    /// Commands of the host (XEP-0050).
+    pub(crate) commands: &'static [Command],
 }
 
 impl Feature {
@@ -90,7 +100,19 @@ impl Feature {
         elements: &[],
         disco: &[],
         account_disco: &[],
+        node: |_, _, _| None,
+        commands: &[],
     };
+}
+
+/// What service discovery says of a node (XEP-0030 3.2 and 4.2).
+pub(crate) struct Node {
+    /// Category and type.
+    pub(crate) kind: (&'static str, &'static str),
+    pub(crate) name: &'static str,
+    pub(crate) features: &'static [&'static str],
+    /// The nodes that belong to it, each with its name.
+    pub(crate) items: Vec<(&'static str, &'static str)>,
 }
 
 /// The payload of a result, or why there is none.

@@ -11,7 +11,7 @@ use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::removal;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::SALT_BYTES;
+use crate::tables::{AccountError, SALT_BYTES};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -66,6 +66,10 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
     };
     let address = Jid::new(Some(name.trim()), ctx.config.domain(), None)
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
+    if ctx.config.is_admin(&address) {
+        // Else whoever came first would be the administrator whose account the host has not made yet.
+        return Err(AccountError::Exists.into());
+    }
     let (now, network) = (ctx.now.monotonic, login.peer.network().filter(|_| !login.peer.is_local()));
     if !network.map_or(true, |network| ctx.tables.registrations.allows(&network, now)) {
         return Err(StanzaError::because(

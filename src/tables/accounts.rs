@@ -81,6 +81,11 @@ impl Accounts {
         self.by_name.contains_key(name)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
     /// All names, in no order.
     pub(crate) fn names(&self) -> Vec<Box<str>> {
         self.by_name.keys().cloned().collect()

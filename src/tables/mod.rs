@@ -5,6 +5,7 @@
 mod accounts;
 mod change;
 mod credential;
+mod executions;
 mod guesses;
 mod kept;
 mod last_seen;
@@ -20,13 +21,14 @@ use crate::error::{Condition, StanzaError};
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
+pub(crate) use executions::{Executions, NoExecution};
 pub(crate) use guesses::Guesses;
 pub(crate) use kept::Kept;
 pub(crate) use last_seen::LastSeen;
 pub use rates::Rate;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Subscription};
-pub(crate) use sessions::{Resumption, Sessions};
+pub(crate) use sessions::{Resumption, Session, Sessions};
 
 /// All tables.
 pub(crate) struct Tables {
@@ -34,6 +36,7 @@ pub(crate) struct Tables {
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
     pub(crate) registrations: Rates<IpAddr>,
+    pub(crate) executions: Executions,
     /// Who writes down what changes; without one it ends with the process.
     pub(crate) recorder: Option<Box<dyn Recorder>>,
 }

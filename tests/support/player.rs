@@ -30,6 +30,9 @@ pub fn config(script: &Script) -> Result<Config, String> {
     for words in setting("alias") {
         config.add_alias(&words[1]).map_err(|error| error.to_string())?;
     }
+    for words in setting("admin") {
+        config.add_admin(&words[1]).map_err(|error| error.to_string())?;
+    }
     config.registration = !setting("registration").any(|words| words[1] == "closed");
     for words in setting("limit") {
         set_limit(&mut config.limits, &words[1], words[2].parse().map_err(|_| "a limit is a number")?)?;
@@ -50,6 +53,7 @@ fn set_limit(limits: &mut Limits, name: &str, value: usize) -> Result<(), String
         "private_elements" => limits.private_elements = value,
         "private_bytes" => limits.private_bytes = value,
         "status_bytes" => limits.status_bytes = value,
+        "commands" => limits.commands = value,
         "outbox_bytes" => limits.outbox_bytes = value,
         "login_attempts" => {
             limits.login_attempts = u32::try_from(value).map_err(|error| error.to_string())?
@@ -97,6 +101,7 @@ impl<W: Wire> Player<W> {
                     server.subscribe(watcher, watched).map_err(|e| e.to_string())?;
                 }
                 ["claim", address] => server.claim(address).map_err(|e| e.to_string())?,
+                ["admin", _] => (),
                 ["domain" | "alias" | "registration", _] | ["limit", _, _] => (),
                 other => return Err(format!("! {}: no such setting", other.join(" "))),
             }
