@@ -143,7 +143,7 @@ mod tests {
     };
 
     fn filled(fields: &str) -> Element {
-        Reader::read_one(&format!("<x type='submit'>{fields}</x>"), NS, XmlLimits::OURS).unwrap()
+        Reader::read_one(&format!("<x type='submit'>{fields}</x>"), NS, XmlLimits::NONE).unwrap()
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -36,10 +36,13 @@ pub type StreamId = Key;
 /// Bytes of the secret that makes the salts of names that nobody has.
 const DECOY_BYTES: usize = 20;
 
+/// How many streams in use are passed over in the search for one that may rest.
+const RESTLESS: usize = 4;
+
 /// An XMPP server that does no input or output.
 pub struct Server {
     config: Config,
-    streams: Slab<Stream>,
+    streams: Slab<Box<Stream>>,
     outboxes: Outboxes,
     tables: Tables,
     events: Events,
@@ -48,6 +51,8 @@ pub struct Server {
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
     /// When the server was first told the time ([`Now::monotonic`]).
     started: Option<Duration>,
+    /// Streams with a parser at hand, in the order in which they are asked to let go of it.
+    awake: VecDeque<Key>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
     spare: Vec<u8>,
 }
@@ -77,6 +82,7 @@ impl Server {
             tables,
             random,
             timers: BinaryHeap::new(),
+            awake: VecDeque::new(),
             spare: Vec::new(),
             started: None,
             config,
@@ -129,7 +135,7 @@ impl Server {
         let (streams, mut ctx) = self.lend(now);
         let key = streams.insert_with(|key| {
             ctx.outboxes.open(key);
-            Stream::open(&mut ctx, key, peer)
+            Box::new(Stream::open(&mut ctx, key, peer))
         });
         self.set_timer(key);
         Some(key)
@@ -149,11 +155,32 @@ impl Server {
         while self.with(id, now, Stream::step) == Some(true) {
             self.settle(now);
         }
-        if self.streams.get(id).and_then(Stream::deadline) != deadline {
+        if self.streams.get(id).and_then(|stream| stream.deadline()) != deadline {
             self.set_timer(id);
         }
         if let Some(stream) = self.streams.get_mut(id) {
             self.spare = stream.take_spare();
+            stream.used = true;
+            if !std::mem::replace(&mut stream.in_line, true) {
+                self.awake.push_back(id);
+                self.lay_one_to_rest();
+            }
+        }
+    }
+
+    /// Only so many streams have a parser at hand; the one that was used least lately lets go of its own.
+    fn lay_one_to_rest(&mut self) {
+        if self.awake.len() <= self.config.limits.parsers {
+            return;
+        }
+        for _ in 0..RESTLESS {
+            let Some(key) = self.awake.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(key) else { return };
+            if !std::mem::take(&mut stream.used) && stream.rest() {
+                stream.in_line = false;
+                return;
+            }
+            self.awake.push_back(key);
         }
     }
 
@@ -193,7 +220,7 @@ impl Server {
     pub fn tick(&mut self, now: Now) -> Option<Duration> {
         self.started.get_or_insert(now.monotonic);
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
-            let wanted = self.streams.get(key).and_then(Stream::deadline) == Some(deadline);
+            let wanted = self.streams.get(key).and_then(|stream| stream.deadline()) == Some(deadline);
             if wanted && deadline > now.monotonic {
                 break;
             }
@@ -319,7 +346,7 @@ impl Server {
     }
 
     /// The streams, and beside them all that their handlers may touch.
-    fn lend(&mut self, now: Now) -> (&mut Slab<Stream>, Ctx<'_>) {
+    fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
         let uptime = now.monotonic.saturating_sub(*self.started.get_or_insert(now.monotonic));
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
         (streams, Ctx { config, tables, outboxes, events, random, now, uptime })
@@ -343,10 +370,14 @@ impl Server {
     fn forget(&mut self, key: Key) {
         self.streams.remove(key);
         self.outboxes.forget(key);
+        if self.streams.len() == 0 {
+            self.awake = VecDeque::new();
+            self.timers = BinaryHeap::new();
+        }
     }
 
     fn set_timer(&mut self, key: Key) {
-        if let Some(deadline) = self.streams.get(key).and_then(Stream::deadline) {
+        if let Some(deadline) = self.streams.get(key).and_then(|stream| stream.deadline()) {
             self.timers.push(Reverse((deadline, key)));
         }
     }

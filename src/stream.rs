@@ -67,6 +67,10 @@ pub(crate) struct Stream {
     phase: Phase,
     /// When [`Stream::due`] is to be called, if anything is to happen then.
     deadline: Option<Duration>,
+    /// In line to rest; see [`Stream::rest`].
+    pub(crate) in_line: bool,
+    /// It was read from since it came into line.
+    pub(crate) used: bool,
 }
 
 impl Stream {
@@ -75,7 +79,7 @@ impl Stream {
         log::debug!("{key} {peer} connected");
         let reader = Reader::new(ctx.config.limits.before_login());
         let deadline = Some(ctx.now.monotonic + ctx.config.limits.login_time);
-        Self { key, peer, reader, phase: Phase::Waiting(None), deadline }
+        Self { key, peer, reader, phase: Phase::Waiting(None), deadline, in_line: false, used: false }
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
@@ -94,7 +98,12 @@ impl Stream {
             bound.heard = now;
             bound.asked = false;
         }
-        self.reader.push(bytes, spare);
+        self.reader.push_into(bytes, spare);
+    }
+
+    /// Lets go of what an idle stream does not need. `false` if this is no time for it.
+    pub(crate) fn rest(&mut self) -> bool {
+        !self.reads() || self.reader.rest()
     }
 
     /// Gives the buffer of [`Stream::push`] back.
@@ -304,6 +313,7 @@ impl Stream {
                 give_back(ctx, &stanza, priority);
             }
         }
+        self.reader.stop();
         self.deadline = Some(ctx.now.monotonic + ctx.config.limits.closing_time);
         connected
     }
@@ -312,7 +322,8 @@ impl Stream {
 /// XEP-0198 section 8: what a stream did not acknowledge goes where it would have gone without that stream.
 fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
     let text = String::from_utf8_lossy(stanza);
-    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::OURS);
+    // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held to.
+    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
         Ok(Ok(stanza)) => router::give_back(ctx, &stanza, priority),
         other => debug_assert!(false, "what was sent was a stanza: {other:?}"),

@@ -25,7 +25,6 @@ pub(crate) use executions::{Executions, NoExecution};
 pub(crate) use guesses::Guesses;
 pub(crate) use kept::Kept;
 pub(crate) use last_seen::LastSeen;
-pub use rates::Rate;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Subscription};
 pub(crate) use sessions::{Resumption, Session, Sessions};

@@ -69,7 +69,8 @@ impl Sessions {
         debug_assert!(self.find(user, resource).is_none());
         let session =
             Session { resource: resource.into(), stream, presence: None, priority: 0, resumption: None };
-        self.by_user.entry(user.into()).or_default().push(session);
+        // Most accounts have one resource, so there is room for one.
+        self.by_user.entry(user.into()).or_insert_with(|| Vec::with_capacity(1)).push(session);
     }
 
     /// Disconnects a resource, if it is still on this stream.
@@ -79,6 +80,9 @@ impl Sessions {
         let session = sessions.remove(index);
         if sessions.is_empty() {
             self.by_user.remove(user);
+            if self.by_user.is_empty() {
+                self.by_user = HashMap::new();
+            }
         }
         Some(session)
     }

@@ -5,6 +5,8 @@
 //! any part of a tree can be written anywhere. What comes in through [`super::reader`] is always written well.
 //! The parser's own writer is not used: it drops `xmlns=''` and needed redeclarations.
 
+use std::fmt;
+
 use super::element::{Attribute, Element, Node};
 use crate::ns;
 
@@ -30,6 +32,15 @@ pub(crate) fn write_in_stream(element: &Element, scope: &str, out: &mut Vec<u8>)
     out.extend_from_slice(b"</stream:");
     out.extend_from_slice(element.name().as_bytes());
     out.push(b'>');
+}
+
+/// The element as XML that stands by itself.
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::new();
+        write(self, "", &mut bytes);
+        f.write_str(&String::from_utf8_lossy(&bytes))
+    }
 }
 
 /// Appends ` name='value'`.
