@@ -208,4 +208,27 @@ mod tests {
         again(&Change::Private(Element::new("storage", "storage:notes")));
         again(&Change::Private(Element::new("storage", "storage:notes").with_text("!")));
     }
+
+    #[test]
+    fn a_whole_account_reads_back() {
+        use crate::tables::{Accounts, PasswordRules};
+        let rules = PasswordRules { iterations: 1, keeps_passwords: true };
+        let text = |name: &'static str, ns: &'static str| Element::new(name, ns).with_text("文");
+        let changes = [
+            Change::Credential(Credential::new("secret", b"salt", rules).unwrap()),
+            Change::Contact("a@b".parse().unwrap(), Some(Contact::default())),
+            Change::VCard(Kept::of(&text("vCard", VCARD))),
+            Change::Private(text("a", "urn:a")),
+            Change::Private(text("b", "urn:a")),
+            Change::LastSeen(LastSeen { at: 7, status: Some("再见".into()) }),
+        ];
+        let account = |changes: Vec<Change>| {
+            let mut accounts = Accounts::new(rules, b"");
+            changes.into_iter().for_each(|change| accounts.apply("用户", change));
+            account_to_element("用户", accounts.get("用户").unwrap())
+        };
+        let element = account(changes.into());
+        assert_eq!(element.children().count(), 5, "{element}");
+        assert_eq!(account(read_user(&element).unwrap().changes), element);
+    }
 }
