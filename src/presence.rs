@@ -51,19 +51,29 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     last_seen::note(ctx, user, element.child_text("status", ns::CLIENT).as_deref());
 }
 
-/// RFC 6121 4.5.3: the stream is gone, so the server says it. Disconnects the session, if it is still on that stream, and
-/// tells what priority it had if it was available.
+/// The stream is gone: disconnects the session, if it is still on that stream, and tells what priority it had if it was
+/// available.
 pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
     let (user, resource) = (from.local()?, from.resource()?);
-    let session = ctx.tables.sessions.remove(user, resource, stream)?;
+    ctx.tables.sessions.find(user, resource).filter(|session| session.stream == stream)?;
+    let priority = withdraw(ctx, from);
+    ctx.tables.sessions.remove(user, resource, stream);
     ctx.events.session(|| Event::Gone(from.clone()));
-    session.presence.as_ref()?;
+    priority
+}
+
+/// RFC 6121 4.5.3: the server says for a resource that it is unavailable. Tells what priority it had if it was not.
+pub(crate) fn withdraw(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
+    let user = from.local()?;
+    let session = ctx.tables.sessions.find_mut(user, from.resource()?)?;
+    session.presence.take()?;
+    let priority = session.priority;
     let element = Element::new("presence", ns::CLIENT)
         .with_attr("from", from.as_str().to_owned())
         .with_attr("type", "unavailable");
     tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
     last_seen::note(ctx, user, None);
-    Some(session.priority)
+    Some(priority)
 }
 
 /// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's

@@ -36,6 +36,9 @@ pub type StreamId = Key;
 /// Bytes of the secret that makes the salts of names that nobody has.
 const DECOY_BYTES: usize = 20;
 
+/// So many timers may be stale, and some more for each stream.
+const STALE_TIMERS: usize = 64;
+
 /// How many streams in use are passed over in the search for one that may rest.
 const RESTLESS: usize = 4;
 
@@ -170,6 +173,9 @@ impl Server {
 
     /// Only so many streams have a parser at hand; the one that was used least lately lets go of its own.
     fn lay_one_to_rest(&mut self) {
+        while self.awake.front().is_some_and(|key| self.streams.get(*key).is_none()) {
+            self.awake.pop_front();
+        }
         if self.awake.len() <= self.config.limits.parsers {
             return;
         }
@@ -377,8 +383,14 @@ impl Server {
     }
 
     fn set_timer(&mut self, key: Key) {
-        if let Some(deadline) = self.streams.get(key).and_then(|stream| stream.deadline()) {
-            self.timers.push(Reverse((deadline, key)));
+        let Self { streams, timers, .. } = self;
+        let deadline = |key| streams.get(key).and_then(|stream| stream.deadline());
+        if let Some(deadline) = deadline(key) {
+            timers.push(Reverse((deadline, key)));
+        }
+        // Those that nobody wants any more go when they come up, or when they are too many.
+        if timers.len() > STALE_TIMERS + 4 * streams.len() {
+            timers.retain(|Reverse((at, key))| deadline(*key) == Some(*at));
         }
     }
 }

@@ -104,10 +104,12 @@ fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
 /// XEP-0077 3.2 and 3.3: one who is logged in ends the account or changes its password.
 fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let user = from.local().filter(|user| ctx.tables.accounts.exists(user)).ok_or(Condition::NotAllowed)?;
-    if set.payload().is_some_and(|query| query.child("remove", NS).is_some()) {
-        removal::remove_account(ctx, user)?;
-        log::info!("{from} has ended the account");
-        return Ok(None);
+    let mut fields = set.payload().into_iter().flat_map(Element::children);
+    if fields.any(|field| field.is("remove", NS)) {
+        return match set.payload().map_or(0, |query| query.children().count()) {
+            1 => remove(ctx, from, user),
+            _ => Err(StanzaError::because(Condition::BadRequest, "remove stands alone")),
+        };
     }
     let named =
         field(set, "username").and_then(|name| Jid::new(Some(name.trim()), ctx.config.domain(), None).ok());
@@ -121,5 +123,11 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let salt = salt(ctx)?;
     ctx.tables.set_password(user, &password, &salt)?;
     log::info!("{from} has changed the password");
+    Ok(None)
+}
+
+fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
+    removal::remove_account(ctx, user)?;
+    log::info!("{from} has ended the account");
     Ok(None)
 }
