@@ -173,8 +173,9 @@ impl Server {
 
     /// Only so many streams have a parser at hand; the one that was used least lately lets go of its own.
     fn lay_one_to_rest(&mut self) {
-        while self.awake.front().is_some_and(|key| self.streams.get(*key).is_none()) {
-            self.awake.pop_front();
+        if self.awake.len() > 2 * self.streams.len() + RESTLESS {
+            let Self { awake, streams, .. } = self;
+            awake.retain(|key| streams.get(*key).is_some());
         }
         if self.awake.len() <= self.config.limits.parsers {
             return;

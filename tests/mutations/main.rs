@@ -104,6 +104,9 @@ fn live(
 
 fn crowd_with_bystanders(session: &Session, parsers: usize) -> Result<Crowd, String> {
     let mut config = config(&session.setup)?;
+    // By which the bystanders log in.
+    config.legacy_auth = true;
+    config.plaintext = loquat::Plaintext::Always;
     config.limits.outbox_bytes = OUTBOX;
     config.limits.connections = CONNECTIONS;
     config.limits.parsers = parsers;
