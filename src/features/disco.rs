@@ -164,10 +164,10 @@ mod tests {
     fn what_the_host_answers_is_advertised() {
         for feature in FEATURES {
             for route in feature.iq.iter().filter(|route| route.at == Target::Host) {
-                // A session means nothing; it is offered as a stream feature only (RFC 3921 section 3).
-                let is_session = route.ns.ends_with(":xmpp-session");
+                // These are offered as stream features (RFC 6120 7.4, RFC 3921 section 3).
+                let is_offered = [":xmpp-bind", ":xmpp-session"].iter().any(|end| route.ns.ends_with(end));
                 assert!(
-                    is_session || feature.disco.contains(&route.ns),
+                    is_offered || feature.disco.contains(&route.ns),
                     "{} hides {}",
                     feature.spec,
                     route.ns
