@@ -7,6 +7,7 @@
 use crate::ctx::Ctx;
 use crate::events::Event;
 use crate::jid::Jid;
+use crate::last_seen;
 use crate::ns;
 use crate::offline;
 use crate::slab::Key;
@@ -53,6 +54,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
     }
+    last_seen::note(ctx, user, element.child_text("status", ns::CLIENT).as_deref());
 }
 
 /// The stream is gone: disconnects the session, if it is still on that stream, and tells what priority it had if it was
@@ -76,6 +78,7 @@ pub(crate) fn withdraw(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
         .with_attr("from", from.as_str().to_owned())
         .with_attr("type", "unavailable");
     tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
+    last_seen::note(ctx, user, None);
     Some(priority)
 }
 

@@ -26,7 +26,7 @@ use crate::stanza::{Refusal, Stanza};
 use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
 use crate::tables::{
-    AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+    AccountError, Accounts, Change, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
 
@@ -52,6 +52,8 @@ pub struct Server {
     random: Random,
     /// When which stream wants [`Stream::due`]; what it wants no more is skipped when it comes up.
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
+    /// When the server was first told the time ([`Now::monotonic`]).
+    started: Option<Duration>,
     /// Streams with a parser at hand, in the order in which they are asked to let go of it.
     awake: VecDeque<Key>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
@@ -73,6 +75,7 @@ impl Server {
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
+            executions: Executions::new(limits.commands),
             recorder: None,
         };
         Ok(Self {
@@ -84,6 +87,7 @@ impl Server {
             timers: BinaryHeap::new(),
             awake: VecDeque::new(),
             spare: Vec::new(),
+            started: None,
             config,
         })
     }
@@ -221,6 +225,7 @@ impl Server {
 
     /// Does what is due, and says when to be called next ([`Now::monotonic`]).
     pub fn tick(&mut self, now: Now) -> Option<Duration> {
+        self.started.get_or_insert(now.monotonic);
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
             let wanted = self.streams.get(key).and_then(|stream| stream.deadline()) == Some(deadline);
             if wanted && deadline > now.monotonic {
@@ -349,9 +354,10 @@ impl Server {
 
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
+        let uptime = now.monotonic.saturating_sub(*self.started.get_or_insert(now.monotonic));
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
         outboxes.set_time(now.monotonic);
-        (streams, Ctx { config, tables, outboxes, events, random, now })
+        (streams, Ctx { config, tables, outboxes, events, random, now, uptime })
     }
 
     fn with<T>(&mut self, id: Key, now: Now, act: impl FnOnce(&mut Stream, &mut Ctx<'_>) -> T) -> Option<T> {

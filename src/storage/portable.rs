@@ -9,13 +9,16 @@ use crate::codec::{base64, from_base64};
 use crate::jid::Jid;
 use crate::ns;
 use crate::scram::Keys;
-use crate::tables::{Account, Change, Contact, Credential, OfflineMessage, Subscription};
+use crate::tables::{Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription};
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
 const OFFLINE: &str = "offline-messages";
+const VCARD: &str = "vcard-temp";
+const LAST: &str = "jabber:iq:last";
+const PRIVATE: &str = "jabber:iq:private";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -32,6 +35,9 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
         }
         Change::Offline(message) => user.with(offline_to_element(None, [message])),
         Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
+        Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
+        Change::LastSeen(seen) => user.with(last_seen_to_element(seen)),
+        Change::Private(element) => user.with(Element::new("query", PRIVATE).with(element.clone())),
     }
 }
 
@@ -40,10 +46,16 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let user = with_credential(user(name), account.credential());
     let items = account.roster().contacts().map(|(address, contact)| contact_to_element(address, contact));
     let user = user.with(items.fold(Element::new("query", ROSTER), Element::with));
-    match account.offline().sent() {
-        0 if account.offline().len() == 0 => user,
-        sent => user.with(offline_to_element(Some(sent), account.offline().messages())),
-    }
+    let offline = match account.offline().sent() {
+        0 if account.offline().len() == 0 => None,
+        sent => Some(offline_to_element(Some(sent), account.offline().messages())),
+    };
+    let vcard = account.vcard().map(|vcard| vcard_to_element(Some(vcard)));
+    let private = account.private().iter().filter_map(Kept::to_element);
+    let private = private.fold(Element::new("query", PRIVATE), Element::with);
+    let private = Some(private).filter(|query| !query.nodes().is_empty());
+    let last_seen = account.last_seen().map(last_seen_to_element);
+    offline.into_iter().chain(vcard).chain(private).chain(last_seen).fold(user, Element::with)
 }
 
 fn user(name: &str) -> Element {
@@ -105,6 +117,20 @@ fn offline_to_element<'m>(
     element
 }
 
+/// XEP-0227 4.7; an empty one says that there is none.
+fn vcard_to_element(vcard: Option<&Kept>) -> Element {
+    vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
+}
+
+/// The format has no word for it, so it is as XEP-0012 would say it, but for the time.
+fn last_seen_to_element(seen: &LastSeen) -> Element {
+    let query = Element::new("query", LAST).with_attr("at", seen.at.to_string());
+    match &seen.status {
+        Some(status) => query.with_text(status.to_string()),
+        None => query,
+    }
+}
+
 /// What a `<user/>` element says.
 #[derive(Debug)]
 pub(crate) struct User {
@@ -148,6 +174,9 @@ fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         ("query", ROSTER) => part.children().filter_map(read_contact).collect(),
         (OFFLINE, NS) => read_offline(part),
+        ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
+        ("query", LAST) => read_last_seen(part).into_iter().collect(),
+        ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),
     }
 }
@@ -183,6 +212,11 @@ fn read_offline(part: &Element) -> Vec<Change> {
         Change::Offline(OfflineMessage { number, bytes: bytes.into() })
     });
     sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
+}
+
+fn read_last_seen(query: &Element) -> Option<Change> {
+    let status = Some(query.text()).filter(|status| !status.is_empty()).map(Into::into);
+    Some(Change::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
 }
 
 #[cfg(test)]
@@ -229,5 +263,39 @@ mod tests {
             format!("{changes:?}"),
             "[Offline((message 1 of 10 bytes)), Offline((message 2 of 26 bytes))]"
         );
+    }
+
+    #[test]
+    fn kept_things_read_back() {
+        let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
+        again(&Change::VCard(Kept::of(&vcard)));
+        again(&Change::VCard(None));
+        again(&Change::LastSeen(LastSeen { at: 1, status: None }));
+        again(&Change::LastSeen(LastSeen { at: u64::MAX, status: Some("再见".into()) }));
+        again(&Change::Private(Element::new("storage", "storage:notes")));
+        again(&Change::Private(Element::new("storage", "storage:notes").with_text("!")));
+    }
+
+    #[test]
+    fn a_whole_account_reads_back() {
+        use crate::tables::{Accounts, PasswordRules};
+        let rules = PasswordRules { iterations: 1, keeps_passwords: true };
+        let text = |name: &'static str, ns: &'static str| Element::new(name, ns).with_text("文");
+        let changes = [
+            Change::Credential(Credential::new("secret", b"salt", rules).unwrap()),
+            Change::Contact("a@b".parse().unwrap(), Some(Contact::default())),
+            Change::VCard(Kept::of(&text("vCard", VCARD))),
+            Change::Private(text("a", "urn:a")),
+            Change::Private(text("b", "urn:a")),
+            Change::LastSeen(LastSeen { at: 7, status: Some("再见".into()) }),
+        ];
+        let account = |changes: Vec<Change>| {
+            let mut accounts = Accounts::new(rules, b"");
+            changes.into_iter().for_each(|change| accounts.apply("用户", change));
+            account_to_element("用户", accounts.get("用户").unwrap())
+        };
+        let element = account(changes.into());
+        assert_eq!(element.children().count(), 5, "{element}");
+        assert_eq!(account(read_user(&element).unwrap().changes), element);
     }
 }

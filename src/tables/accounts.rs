@@ -10,10 +10,11 @@ use std::collections::HashMap;
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
-use super::{Change, Contact};
+use super::{Change, Contact, Kept, LastSeen};
 use crate::codec::{legacy_digest, same_secret, Hmac};
 use crate::jid::Jid;
 use crate::scram::Keys;
+use crate::xml::Element;
 
 /// What is kept for an account.
 #[derive(Debug)]
@@ -21,11 +22,21 @@ pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
     offline: Offline,
+    vcard: Option<Kept>,
+    private: Box<[Kept]>,
+    last_seen: Option<Box<LastSeen>>,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default(), offline: Offline::default() }
+        Self {
+            credential,
+            roster: Roster::default(),
+            offline: Offline::default(),
+            vcard: None,
+            private: Box::default(),
+            last_seen: None,
+        }
     }
 
     /// What its owner is known by.
@@ -41,6 +52,28 @@ impl Account {
     /// Whom it knows.
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// What it says of itself.
+    pub(crate) fn vcard(&self) -> Option<&Kept> {
+        self.vcard.as_ref()
+    }
+
+    /// What its clients keep here (XEP-0049).
+    pub(crate) fn private(&self) -> &[Kept] {
+        &self.private
+    }
+
+    /// When it was last here, if it ever was.
+    pub(crate) fn last_seen(&self) -> Option<&LastSeen> {
+        self.last_seen.as_deref()
+    }
+
+    fn set_private(&mut self, element: &Element) {
+        let mut private = std::mem::take(&mut self.private).into_vec();
+        private.retain(|kept| !kept.is(element.name(), element.ns()));
+        private.extend(Kept::of(element));
+        self.private = private.into_boxed_slice();
     }
 }
 
@@ -60,6 +93,11 @@ impl Accounts {
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
     }
 
     /// All names, in no order.
@@ -104,7 +142,10 @@ impl Accounts {
             (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
             (Some(account), Change::Offline(message)) => account.offline.add(message),
             (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
-            (None, Change::Contact(..) | Change::Offline(_) | Change::OfflineSent(_)) => (),
+            (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
+            (Some(account), Change::Private(element)) => account.set_private(&element),
+            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(Box::new(seen)),
+            (None, _) => (),
         }
     }
 

@@ -45,6 +45,11 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// The accounts that have a connected resource, in no order.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        self.by_user.keys().map(AsRef::as_ref)
+    }
+
     /// The connected resources of an account, oldest first.
     pub(crate) fn of(&self, user: &str) -> &[Session] {
         self.by_user.get(user).map_or(&[], Vec::as_slice)

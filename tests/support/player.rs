@@ -34,6 +34,7 @@ pub fn config(script: &Script) -> Result<Config, String> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["alias", alias] => config.add_alias(alias).map_err(|error| error.to_string())?,
+            ["admin", name] => config.add_admin(name).map_err(|error| error.to_string())?,
             ["registration", "closed"] => config.registration = false,
             ["legacy-auth", "off"] => config.legacy_auth = false,
             ["plaintext", "loopback"] => config.plaintext = Plaintext::Loopback,
@@ -67,6 +68,11 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "elements" => limits.elements = number(value)?,
         "attributes" => limits.attributes = number(value)?,
         "namespaces" => limits.namespaces = number(value)?,
+        "vcard_bytes" => limits.vcard_bytes = number(value)?,
+        "private_elements" => limits.private_elements = number(value)?,
+        "private_bytes" => limits.private_bytes = number(value)?,
+        "status_bytes" => limits.status_bytes = number(value)?,
+        "commands" => limits.commands = number(value)?,
         "outbox_bytes" => limits.outbox_bytes = number(value)?,
         "offline_messages" => limits.offline_messages = number(value)?,
         "offline_bytes" => limits.offline_bytes = number(value)?,
