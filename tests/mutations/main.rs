@@ -28,7 +28,7 @@ use loquat::{Limits, Peer};
 
 use crowd::{Crowd, Deed};
 use random::Random;
-use session::{sessions, Session};
+use session::{sessions, Session, SCRAM_ITERATIONS};
 use support::player::{config, play};
 use written::Piece;
 
@@ -110,9 +110,7 @@ fn crowd_with_bystanders(session: &Session, parsers: usize) -> Result<Crowd, Str
     config.limits.outbox_bytes = OUTBOX;
     config.limits.connections = CONNECTIONS;
     config.limits.parsers = parsers;
-    if !session.has_keys() {
-        config.scram_iterations = 1;
-    }
+    config.scram_iterations = SCRAM_ITERATIONS;
     let mut crowd = Crowd::new(config);
     play(&session.setup, &mut crowd)?;
     let asked = crowd.asked();
