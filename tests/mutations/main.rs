@@ -13,6 +13,7 @@ mod bystanders;
 mod change;
 mod crowd;
 mod random;
+mod recording;
 mod seeds;
 mod session;
 #[path = "../support/strict.rs"]
@@ -28,6 +29,7 @@ use loquat::{Limits, Peer};
 
 use crowd::{Crowd, Deed};
 use random::Random;
+use recording::Recording;
 use session::{sessions, Session, SCRAM_ITERATIONS};
 use support::player::{config, play};
 use written::Piece;
@@ -111,8 +113,9 @@ fn crowd_with_bystanders(session: &Session, parsers: usize) -> Result<Crowd, Str
     config.limits.connections = CONNECTIONS;
     config.limits.parsers = parsers;
     config.scram_iterations = SCRAM_ITERATIONS;
-    let mut crowd = Crowd::new(config);
-    play(&session.setup, &mut crowd)?;
+    let mut recording = Recording::new(config);
+    play(&session.setup, &mut recording)?;
+    let mut crowd = recording.crowd;
     let asked = crowd.asked();
     bystanders::arrive(&mut crowd)?;
     crowd.set_asked(asked);

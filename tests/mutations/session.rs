@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::crowd::{Crowd, Deed};
+use crate::crowd::Deed;
+use crate::recording::Recording;
 use crate::support::player::{config, play};
 use crate::support::script::{Script, What};
 
@@ -71,9 +72,9 @@ fn recorded(name: &str, text: &str) -> Result<Session, String> {
     let script = Script::parse(text)?;
     let mut config = config(&script)?;
     config.scram_iterations = SCRAM_ITERATIONS;
-    let mut crowd = Crowd::new(config);
-    play(&script, &mut crowd)?;
-    Ok(session(name, script.setup, crowd.deeds))
+    let mut recording = Recording::new(config);
+    play(&script, &mut recording)?;
+    Ok(session(name, script.setup, recording.deeds))
 }
 
 fn built_in() -> Session {
