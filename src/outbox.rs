@@ -119,6 +119,9 @@ const MAX_HELD_BYTES: usize = 4_096;
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
 const SPARE_BYTES: usize = 65_536;
+
+/// How many stanzas a client may leave unacknowledged before counting them costs memory that it has to give back.
+const SPARE_ENTRIES: usize = 8;
 /// Places of an empty queue that are kept.
 const QUEUE_KEPT: usize = 256;
 
@@ -341,8 +344,18 @@ impl Outboxes {
         let Some(outbox) = find(&mut self.slots, key) else { return };
         outbox.sent = outbox.bytes.len().min(outbox.sent + n);
         outbox.forget_sent();
-        if !outbox.bytes.is_empty() {
+        self.take_buffer_back(key);
+    }
+
+    /// A drained outbox needs no memory.
+    fn take_buffer_back(&mut self, key: Key) {
+        let Some(outbox) = find(&mut self.slots, key)
+            .filter(|outbox| outbox.bytes.is_empty() && outbox.bytes.capacity() > 0)
+        else {
             return;
+        };
+        if let Some(ledger) = &mut outbox.ledger {
+            ledger.entries.shrink_to(SPARE_ENTRIES);
         }
         let spare = std::mem::take(&mut outbox.bytes);
         if self.spares.len() < SPARE_BUFFERS && spare.capacity() <= SPARE_BYTES {
@@ -396,6 +409,8 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
+        self.take_buffer_back(key);
+        let Some(outbox) = self.get(key) else { return result };
         if outbox.ledger.as_ref().is_some_and(|ledger| ledger.wants_acknowledgement()) {
             self.mark_dirty(key);
         }
@@ -735,6 +750,18 @@ mod tests {
                 Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3) },
             ],
         );
+    }
+
+    #[test]
+    fn an_outbox_that_was_acknowledged_needs_no_memory() {
+        let (mut outboxes, key) = one(10_000);
+        outboxes.manage(key);
+        (0..1_000).for_each(|_| assert!(put(&mut outboxes, key, "stanza")));
+        send_all(&mut outboxes, key);
+        assert_eq!(outboxes.acknowledge(key, 1_000), Ok(()));
+        let outbox = outboxes.get(key).unwrap();
+        assert_eq!(outbox.bytes.capacity(), 0);
+        assert!(outbox.ledger.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
     }
 
     #[test]

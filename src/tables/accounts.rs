@@ -154,9 +154,10 @@ impl Accounts {
         self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
     }
 
-    /// Whether this is the account's password.
+    /// Whether this is the account's password. An account may be from a time when the rules were others.
     pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
-        if self.rules.keeps_passwords {
+        let kept = self.get(name).map(|account| account.credential.password.is_some());
+        if kept.unwrap_or(self.rules.keeps_passwords) {
             self.matches(name, given.as_bytes(), str::to_owned)
         } else {
             self.keys(name).fit(given)
@@ -206,6 +207,15 @@ mod tests {
             assert!(accounts.has_password("a", "other") && !accounts.has_password("a", "secret"));
             accounts.apply("a", Change::Removed);
             assert!(!accounts.has_password("a", "other"));
+        }
+    }
+
+    #[test]
+    fn passwords_from_when_the_rules_were_others() {
+        for keeps_passwords in [true, false] {
+            let mut accounts = accounts(keeps_passwords);
+            accounts.rules.keeps_passwords = !keeps_passwords;
+            assert!(accounts.has_password("a", "secret") && !accounts.has_password("a", "Secret"));
         }
     }
 
