@@ -9,6 +9,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::xml::writer::can_hold;
+
 /// The longest localpart, domain or resource in bytes (RFC 7622 3.2 to 3.4).
 const MAX_PART_BYTES: usize = 1023;
 
@@ -133,7 +135,7 @@ fn push_part(text: &mut String, part: &str, forbidden: fn(char) -> bool) -> Resu
 fn check_part(part: &str, forbidden: fn(char) -> bool) -> Result<(), JidError> {
     match part.len() {
         0 => Err(JidError::EmptyPart),
-        1..=MAX_PART_BYTES if part.chars().any(|c| c.is_control() || forbidden(c)) => {
+        1..=MAX_PART_BYTES if part.chars().any(|c| c.is_control() || !can_hold(c) || forbidden(c)) => {
             Err(JidError::BadCharacter)
         }
         1..=MAX_PART_BYTES => Ok(()),
@@ -222,6 +224,8 @@ mod tests {
             ("a@b c", BadCharacter),
             ("a@b/\n", BadCharacter),
             ("a\u{3000}@b", BadCharacter),
+            ("a\u{FFFE}@b", BadCharacter),
+            ("a@b/\u{FFFF}", BadCharacter),
         ];
         for (text, error) in table {
             assert_eq!(parts(text), Err(error), "{text}");
