@@ -105,6 +105,12 @@ impl Server {
         }
     }
 
+    /// When [`Server::commit`] has something to do ([`Now::monotonic`]): [`Server::tick`] knows nothing of what is changed
+    /// after it.
+    pub fn next_commit(&self) -> Option<Duration> {
+        self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit())
+    }
+
     /// Does a little of the work that can wait. `false` if there is more of it.
     pub fn maintain(&mut self) -> bool {
         let Tables { accounts, recorder, .. } = &mut self.tables;
@@ -196,7 +202,8 @@ impl Server {
             }
         }
         let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
-        let commit = self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit());
+        // What is to be committed at once is, before anything is sent.
+        let commit = self.next_commit().filter(|commit| !commit.is_zero());
         timer.into_iter().chain(commit).min()
     }
 
@@ -250,10 +257,11 @@ impl Server {
         to.subscription = to.subscription.with_to();
         let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
         from.subscription = from.subscription.with_from();
-        let changed = self.tables.change(watcher_name, Change::Contact(watched.clone(), Some(to)));
-        changed
-            .and_then(|()| self.tables.change(watched_name, Change::Contact(watcher.clone(), Some(from))))
-            .map_err(|_| AccountError::NotRecorded)
+        let changes = vec![
+            (watcher_name, Change::Contact(watched.clone(), Some(to))),
+            (watched_name, Change::Contact(watcher.clone(), Some(from))),
+        ];
+        self.tables.change_all(changes).map_err(|_| AccountError::NotRecorded)
     }
 
     fn address_of(&self, name: &str) -> Result<Jid, AccountError> {

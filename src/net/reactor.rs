@@ -51,6 +51,8 @@ pub struct Reactor {
     connections: Vec<Option<Connection>>,
     /// Those that may have more to read.
     readable: VecDeque<StreamId>,
+    /// Those whose connection is gone, which the server has not been told.
+    lost: Vec<StreamId>,
     scratch: Box<[u8]>,
     clock: Clock,
     /// Those that the system takes bytes for again.
@@ -121,6 +123,7 @@ impl Reactor {
             listeners,
             connections: Vec::new(),
             readable: VecDeque::new(),
+            lost: Vec::new(),
             writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             clock: Clock::start(),
@@ -155,7 +158,7 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(|listener| listener.waiting_from);
-        let next = accepts.chain(self.next_tick).min()?;
+        let next = accepts.chain(self.next_tick).chain(self.server.next_commit()).min()?;
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
 
@@ -179,10 +182,14 @@ impl Reactor {
         self.listeners.clear();
         self.server.shut_down(self.clock.now());
         let patience = self.clock.now().monotonic + self.server.config().limits.closing_time;
-        while self.connections.iter().any(Option::is_some) && self.clock.now().monotonic < patience {
-            self.poll_once(Some(REST))?;
+        let mut served = Ok(());
+        while served.is_ok()
+            && self.connections.iter().any(Option::is_some)
+            && self.clock.now().monotonic < patience
+        {
+            served = self.poll_once(Some(REST));
         }
-        self.server.sync()
+        self.server.sync().and(served)
     }
 
     /// Serves for ever.
@@ -213,6 +220,7 @@ impl Reactor {
         for _ in 0..self.readable.len() {
             if let Some(id) = self.readable.pop_front() {
                 self.read(id);
+                self.forget_lost();
             }
         }
         let now = self.clock.now();
@@ -225,6 +233,8 @@ impl Reactor {
         while let Some(id) = self.server.next_dirty() {
             self.flush(id);
         }
+        // This may change something again, which is committed before what speaks of it is sent in the next turn.
+        self.forget_lost();
         self.has_work = !self.server.maintain();
         Ok(())
     }
@@ -380,7 +390,7 @@ impl Reactor {
         }
     }
 
-    /// Ends a connection: its socket closes, its stream is forgotten, and a resting listener may try again.
+    /// Ends a connection: its socket closes, and a resting listener may try again. Its stream hears of it a little later.
     fn drop_connection(&mut self, id: StreamId) {
         if connection(&mut self.connections, id).is_none() {
             return;
@@ -388,9 +398,16 @@ impl Reactor {
         if let Some(slot) = self.connections.get_mut(id.slot()) {
             *slot = None;
         }
-        self.server.hung_up(id, self.clock.now());
+        self.lost.push(id);
         for listener in &mut self.listeners {
             listener.waiting_from = listener.waiting_from.and(Some(Duration::ZERO));
+        }
+    }
+
+    /// Tells the server which connections are gone.
+    fn forget_lost(&mut self) {
+        for id in std::mem::take(&mut self.lost) {
+            self.server.hung_up(id, self.clock.now());
         }
     }
 }
@@ -450,6 +467,21 @@ mod tests {
             }
             reactor.poll_once(Some(Duration::ZERO)).unwrap();
         }
+    }
+
+    #[test]
+    fn what_the_host_changes_is_committed_without_an_event() {
+        let path = std::env::temp_dir().join(format!("loquat-reactor-{}", std::process::id()));
+        let folder = crate::Folder::open(&path).unwrap();
+        let storage = Storage::new(folder, "localhost", crate::Durability::Always);
+        let config = Config::new("localhost").unwrap();
+        let mut reactor = Reactor::bind_with_storage(config, &[], storage).unwrap();
+        assert_eq!(reactor.next_deadline(), None);
+        reactor.server().add_account("a", "secret").unwrap();
+        assert_eq!(reactor.next_deadline(), Some(Duration::ZERO));
+        reactor.poll_once(None).unwrap();
+        assert_eq!(reactor.next_deadline(), None);
+        std::fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

@@ -25,13 +25,14 @@ pub(crate) enum Change {
 
 /// Whoever writes changes down.
 pub(crate) trait Recorder {
-    /// Takes down a change that is about to happen. If that fails it must not happen.
-    fn record(&mut self, user: &str, change: &Change) -> io::Result<()>;
+    /// Takes down changes that are about to happen, each with whose account it is of: all of them or none. If that fails
+    /// none must happen.
+    fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()>;
 
     /// Returns once all that was recorded is as safe as was asked for. If that fails, nobody may be told of it.
     fn commit(&mut self, now: Duration) -> io::Result<()>;
 
-    /// When to commit next, if nothing happens before.
+    /// When to commit next, if nothing happens before; `None` if there is nothing to commit.
     fn next_commit(&self) -> Option<Duration>;
 
     /// Returns once all that was recorded is safe.

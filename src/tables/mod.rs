@@ -35,10 +35,16 @@ pub(crate) struct Tables {
 impl Tables {
     /// The one way in which anything changes that outlives a session. It is recorded before it happens.
     pub(crate) fn change(&mut self, user: &str, change: Change) -> Result<(), NotRecorded> {
+        self.change_all(vec![(user, change)])
+    }
+
+    /// The same for changes that only make sense together: all of them happen or none, whatever becomes of the power.
+    pub(crate) fn change_all(&mut self, changes: Vec<(&str, Change)>) -> Result<(), NotRecorded> {
         if let Some(recorder) = &mut self.recorder {
-            recorder.record(user, &change).map_err(|_| NotRecorded)?;
+            let changes: Vec<_> = changes.iter().map(|(user, change)| (*user, change)).collect();
+            recorder.record_all(&changes).map_err(|_| NotRecorded)?;
         }
-        self.accounts.apply(user, change);
+        changes.into_iter().for_each(|(user, change)| self.accounts.apply(user, change));
         Ok(())
     }
 
