@@ -6,6 +6,8 @@
 //!
 //! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
 
+mod accounts;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fmt;
@@ -29,6 +31,8 @@ use crate::tables::{
     AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
+
+pub use accounts::{ImportError, Status};
 
 /// Which stream. One that is no more is ignored wherever it is said.
 pub type StreamId = Key;
@@ -58,10 +62,8 @@ impl Server {
     pub fn new(config: Config, random: RandomSource) -> io::Result<Self> {
         let mut random = Random::new(random);
         let limits = &config.limits;
-        let rules =
-            PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
         let tables = Tables {
-            accounts: Accounts::new(rules, &random.bytes::<DECOY_BYTES>()?),
+            accounts: Accounts::new(password_rules(&config), &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
@@ -348,6 +350,11 @@ impl Server {
             self.timers.push(Reverse((deadline, key)));
         }
     }
+}
+
+/// How passwords rest on a server that was told this.
+fn password_rules(config: &Config) -> PasswordRules {
+    PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth }
 }
 
 /// Why an address cannot be claimed.

@@ -18,6 +18,7 @@ use mio::{Interest, Poll, Token};
 
 use super::system::{self, Clock};
 use crate::config::Config;
+use crate::ctx::Now;
 use crate::outbox::Close;
 use crate::peer::Peer;
 use crate::server::{Server, StreamId};
@@ -61,6 +62,8 @@ pub struct Reactor {
     next_tick: Option<Duration>,
     /// The server has work that can wait, but not for ever.
     has_work: bool,
+    /// What the host watches was ready.
+    woken: bool,
 }
 
 struct Listener {
@@ -130,6 +133,7 @@ impl Reactor {
             next_tick: None,
             may_have_events: false,
             has_work: false,
+            woken: false,
         })
     }
 
@@ -162,15 +166,26 @@ impl Reactor {
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
 
-    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable, too: a pipe from a signal handler, a
-    /// control socket. The host looks at it after each turn, reads all there is, and keeps it open as long as the reactor.
+    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable or takes more bytes, too: a pipe from a
+    /// signal handler, a control socket. That is said once; the host then reads and writes until it would block. Closing
+    /// it ends the watch.
     ///
     /// # Errors
     /// If the system cannot watch it.
     #[cfg(unix)]
     pub fn watch(&self, descriptor: &impl std::os::fd::AsRawFd) -> io::Result<()> {
         let mut source = SourceFd(&descriptor.as_raw_fd());
-        self.poll.registry().register(&mut source, WATCHED, Interest::READABLE)
+        self.poll.registry().register(&mut source, WATCHED, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Whether any of the descriptors that are watched was ready since this was last asked.
+    pub fn was_woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// The time as its server is told it, for calls of [`Server`]'s that want it.
+    pub fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// Ends all streams with `system-shutdown`, waits a little for their peers to take that, and makes all that changed
@@ -243,6 +258,7 @@ impl Reactor {
     fn note_events(&mut self) {
         for event in &self.events {
             let Token(number) = event.token();
+            self.woken |= event.token() == WATCHED;
             if let Some(listener) = self.listeners.get_mut(number) {
                 listener.waiting_from = Some(Duration::ZERO);
                 continue;
@@ -467,6 +483,18 @@ mod tests {
             }
             reactor.poll_once(Some(Duration::ZERO)).unwrap();
         }
+    }
+
+    #[test]
+    fn what_the_host_watches_wakes_it() {
+        let mut reactor = Reactor::bind(Config::new("localhost").unwrap(), &[]).unwrap();
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        reactor.watch(&theirs).unwrap();
+        reactor.poll_once(Some(REST)).unwrap();
+        assert!(reactor.was_woken() && !reactor.was_woken(), "it takes bytes");
+        ours.write_all(b"x").unwrap();
+        reactor.poll_once(Some(REST)).unwrap();
+        assert!(reactor.was_woken(), "it has bytes");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use super::portable::account_to_element;
+use super::repair::repair;
 use super::store::{Durability, Storage, StorageError};
 use crate::jid::Jid;
 use crate::tables::{Accounts, Change, Contact, Credential, PasswordRules, Recorder};
@@ -641,4 +642,81 @@ fn the_accounts_of_another_domain_are_not_ours() {
         let error = other.load(&mut no_accounts()).unwrap_err();
         assert!(matches!(error, StorageError::OtherDomain { .. }), "{error:?}");
     }
+}
+
+fn repaired(disk: &FakeDisk) -> (Vec<String>, Accounts) {
+    let report = repair(Box::new(disk.clone()), "localhost").unwrap();
+    let mut accounts = no_accounts();
+    storage(disk).load(&mut accounts).unwrap();
+    (report, accounts)
+}
+
+#[test]
+fn a_repair_keeps_every_line_that_is_whole() {
+    let mut wanted = no_accounts();
+    let whole = finished(STEPS);
+    storage(&whole).load(&mut wanted).unwrap();
+    assert_eq!(repaired(&whole).0, [format!("all is whole: {} accounts", wanted.len())]);
+    let (journal, journal_file) = newest(&whole, "journal");
+    let (snapshot, snapshot_file) = newest(&whole, "snapshot");
+    for (name, file) in [(snapshot, snapshot_file), (journal, journal_file)] {
+        let before = content(&whole, file);
+        for at in (0..before.len()).step_by(3) {
+            // A disk of its own: each repair writes.
+            let disk = healthy();
+            disk.0.borrow_mut().files = whole.0.borrow().files.clone();
+            disk.0.borrow_mut().names = whole.0.borrow().names.clone();
+            let mut damaged = before.clone();
+            damaged[at] ^= 1;
+            set_content(&disk, file, damaged.clone());
+            if !matches!(storage(&disk).load(&mut no_accounts()), Err(StorageError::Damaged { .. })) {
+                continue;
+            }
+            let (report, accounts) = repaired(&disk);
+            assert!(report.len() >= 3 && report[0].contains(&name), "{report:?}");
+            let aside = disk.0.borrow().names[&format!("{name}.damaged")];
+            assert_eq!(content(&disk, aside), damaged);
+            // A line is of two accounts at most, and two lines are one if what is damaged is what parts them.
+            let lost = wanted.names().iter().filter(|name| !accounts.exists(name)).count();
+            assert!(lost <= 2, "damaged at {at} of {name}: {lost} accounts are lost");
+            assert_eq!(repaired(&disk).0, [format!("all is whole: {} accounts", accounts.len())]);
+        }
+    }
+}
+
+#[test]
+fn a_repair_stops_at_any_operation_and_is_done_again() {
+    let damaged = || {
+        let disk = finished(STEPS);
+        let (_, file) = newest(&disk, "snapshot");
+        let mut damage = content(&disk, file);
+        let middle = damage.len() / 2;
+        damage[middle] ^= 1;
+        set_content(&disk, file, damage);
+        disk.0.borrow_mut().operations = 0;
+        disk
+    };
+    let disk = damaged();
+    repair(Box::new(disk.clone()), "localhost").unwrap();
+    let operations = disk.0.borrow().operations;
+    for (stop_at, seed) in (1..=operations).flat_map(|stop_at| (1..=3).map(move |seed| (stop_at, seed))) {
+        let disk = damaged();
+        disk.0.borrow_mut().stop_at = stop_at;
+        // Accounts have no order, so it may be done a little earlier.
+        let _ = repair(Box::new(disk.clone()), "localhost");
+        disk.0.borrow_mut().lose_power(&mut Dice(seed * 31));
+        let (report, accounts) = repaired(&disk);
+        assert!(accounts.len() >= 2, "stopped at {stop_at}: {report:?}");
+    }
+}
+
+#[test]
+fn a_repair_without_a_file_keeps_the_rest() {
+    let disk = finished(STEPS);
+    let (name, _) = newest(&disk, "journal");
+    let snapshot = newest(&disk, "snapshot").0.replace("snapshot", "journal");
+    disk.0.borrow_mut().names.remove(&snapshot).unwrap();
+    let (report, accounts) = repaired(&disk);
+    assert_eq!(report[0], format!("{snapshot} is missing"));
+    assert!(accounts.len() > 1, "{name}: {report:?}");
 }

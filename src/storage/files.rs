@@ -40,7 +40,8 @@ const FRAME_LINES: usize = 5;
 /// Bytes of the longest line. Whoever may write the files may do anything, so this only stops what is damaged.
 const MAX_LINE_BYTES: usize = 1 << 28;
 
-const LIMITS: XmlLimits = XmlLimits {
+/// What one account may have in a file.
+pub(crate) const LIMITS: XmlLimits = XmlLimits {
     stanza_bytes: MAX_LINE_BYTES,
     depth: 256,
     elements: 1 << 24,
@@ -306,9 +307,14 @@ pub(super) fn read_journal(
 /// The domain whose accounts a folder has, if it has any file that says so.
 pub(super) fn domain(disk: &mut dyn Disk) -> io::Result<Option<String>> {
     let names = disk.names()?;
-    for number in numbers(&names, "journal").into_iter().rev() {
-        if let Some(Piece::Head { domain, .. }) = Pieces::open(disk, &journal(number))?.next()? {
-            return Ok(Some(domain));
+    let journals = numbers(&names, "journal").into_iter().rev().map(journal);
+    for name in journals.chain(numbers(&names, "snapshot").into_iter().rev().map(snapshot)) {
+        let mut pieces = Pieces::open(disk, &name)?;
+        // A snapshot says it in its third line.
+        for _ in 0..3 {
+            if let Some(Piece::Head { domain, .. } | Piece::Frame(Some(domain))) = pieces.next()? {
+                return Ok(Some(domain));
+            }
         }
     }
     Ok(None)

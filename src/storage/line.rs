@@ -15,18 +15,29 @@ const SUM_BYTES: usize = 8;
 
 /// Appends the line of `element`, which has no attribute `sum`.
 pub(super) fn write(element: &Element, out: &mut Vec<u8>) {
+    let bytes = single(element, "");
+    seal(element.name(), bytes.get(1 + element.name().len()..).unwrap_or_default(), out);
+}
+
+/// Appends the line of `element` without a checksum, where the namespace `scope` is the default.
+pub(super) fn write_plain(element: &Element, scope: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(&single(element, scope));
+    out.push(b'\n');
+}
+
+/// An element without line breaks.
+fn single(element: &Element, scope: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    writer::write(element, "", &mut bytes);
-    let rest = bytes.get(1 + element.name().len()..).unwrap_or_default();
-    let mut single = Vec::with_capacity(rest.len());
-    for &byte in rest {
+    writer::write(element, scope, &mut bytes);
+    let mut single = Vec::with_capacity(bytes.len());
+    for &byte in &bytes {
         match byte {
             // Only text has them as they are; a reference means the same.
             b'\n' => single.extend_from_slice(b"&#10;"),
             _ => single.push(byte),
         }
     }
-    seal(element.name(), &single, out);
+    single
 }
 
 /// Appends the line of a start tag.

@@ -16,7 +16,7 @@ use super::disk::{Disk, Folder};
 use super::files::{self, ReadJournal, UNFINISHED};
 use super::line;
 use super::portable::{self, read_user};
-use crate::tables::{Accounts, Change, Recorder};
+use crate::tables::{Accounts, Change, Recorder, StorageStatus};
 use crate::xml::Element;
 
 /// The smallest journal that a snapshot is made for. Tests make many of few changes.
@@ -260,6 +260,10 @@ impl Storage {
         self.mend()?;
         self.sync()?;
         self.next_journal()?;
+        self.open_snapshot(accounts)
+    }
+
+    fn open_snapshot(&mut self, accounts: &Accounts) -> io::Result<()> {
         remove_if_there(&mut *self.disk, UNFINISHED)?;
         let head = files::snapshot_head(&self.domain);
         self.disk.append(UNFINISHED, &head)?;
@@ -267,7 +271,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Writes the next slice of a snapshot. `true` once it is finished.
+    /// Writes the next slice of a snapshot. `true` once it is finished and has its name.
     fn write_slice(&mut self, accounts: &Accounts) -> io::Result<bool> {
         let Some(snapshot) = &mut self.snapshot else { return Ok(true) };
         let mut slice = Vec::new();
@@ -296,11 +300,28 @@ impl Storage {
         self.disk.rename(UNFINISHED, &files::snapshot(self.number))?;
         self.disk.sync_names()?;
         self.snapshot_bytes = self.snapshot.take().map_or(0, |snapshot| snapshot.bytes);
-        let names = self.disk.names()?;
-        if let Err(error) = self.clean_up(&names, self.number) {
+        Ok(())
+    }
+
+    /// Removes what a snapshot that has its name has made useless.
+    fn remove_old(&mut self) {
+        let removed = self.disk.names().and_then(|names| self.clean_up(&names, self.number));
+        if let Err(error) = removed {
             log::warn!("what a snapshot has made useless cannot be removed: {error}");
         }
+    }
+
+    /// Writes a whole pair with a number that nobody had, and nothing else: repairs.
+    pub(super) fn write_anew(&mut self, number: u64, accounts: &Accounts) -> io::Result<()> {
+        self.number = number;
+        self.begin_journal(0)?;
+        self.open_snapshot(accounts)?;
+        while !self.write_slice(accounts)? {}
         Ok(())
+    }
+
+    pub(super) fn disk(&mut self) -> &mut dyn Disk {
+        &mut *self.disk
     }
 
     /// The journals since the last whole snapshot have it all. Another try is worth it once there is more.
@@ -376,10 +397,23 @@ impl Recorder for Storage {
         Ok(())
     }
 
+    fn status(&self) -> StorageStatus {
+        StorageStatus {
+            journal_bytes: self.journal_bytes,
+            snapshot_bytes: self.snapshot_bytes,
+            refuses: self.complained,
+        }
+    }
+
     fn maintain(&mut self, accounts: &Accounts) -> bool {
         let wanted = self.snapshot_bytes.max(MIN_JOURNAL_BYTES).max(self.retry_at);
         let done = if self.snapshot.is_some() {
-            self.write_slice(accounts)
+            self.write_slice(accounts).map(|finished| {
+                if finished {
+                    self.remove_old();
+                }
+                finished
+            })
         } else if self.journal_bytes > wanted && !self.lost {
             self.retry_at = 0;
             self.begin_snapshot(accounts).map(|()| false)

@@ -60,6 +60,21 @@ impl Accounts {
         self.by_name.keys().cloned().collect()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// How passwords rest.
+    pub(crate) fn rules(&self) -> PasswordRules {
+        self.rules
+    }
+
+    /// How passwords that are set from now on rest.
+    pub(crate) fn set_rules(&mut self, rules: PasswordRules) {
+        self.rules = rules;
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Account> {
         self.by_name.get(name)
     }

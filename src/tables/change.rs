@@ -38,8 +38,22 @@ pub(crate) trait Recorder {
     /// Returns once all that was recorded is safe.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// How it is.
+    fn status(&self) -> StorageStatus;
+
     /// Does a little of what is to be done from time to time. `false` if there is more.
     fn maintain(&mut self, accounts: &Accounts) -> bool;
+}
+
+/// How the data folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageStatus {
+    /// Bytes of the journal that is written.
+    pub journal_bytes: u64,
+    /// Bytes of the newest snapshot; none yet is 0.
+    pub snapshot_bytes: u64,
+    /// The last change could not be recorded and was refused.
+    pub refuses: bool,
 }
 
 /// A change was not recorded, and so did not happen.

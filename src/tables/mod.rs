@@ -14,6 +14,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 pub(crate) use accounts::{Account, Accounts};
+pub use change::StorageStatus;
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use guesses::Guesses;
@@ -40,12 +41,18 @@ impl Tables {
 
     /// The same for changes that only make sense together: all of them happen or none, whatever becomes of the power.
     pub(crate) fn change_all(&mut self, changes: Vec<(&str, Change)>) -> Result<(), NotRecorded> {
-        if let Some(recorder) = &mut self.recorder {
-            let changes: Vec<_> = changes.iter().map(|(user, change)| (*user, change)).collect();
-            recorder.record_all(&changes).map_err(|_| NotRecorded)?;
-        }
+        let recorded: Vec<_> = changes.iter().map(|(user, change)| (*user, change)).collect();
+        self.record(&recorded)?;
         changes.into_iter().for_each(|(user, change)| self.accounts.apply(user, change));
         Ok(())
+    }
+
+    /// Records what the caller then makes happen, without asking anything else in between.
+    pub(crate) fn record(&mut self, changes: &[(&str, &Change)]) -> Result<(), NotRecorded> {
+        match &mut self.recorder {
+            Some(recorder) => recorder.record_all(changes).map_err(|_| NotRecorded),
+            None => Ok(()),
+        }
     }
 
     /// Makes an account. `name` is a localpart as [`crate::Jid`] keeps it.
