@@ -207,27 +207,70 @@ fn export(settings: &Settings, file: &Path) -> Result<(), String> {
         office.hear(print)?;
         return office.close();
     }
-    // It has passwords or what stands for them, and is there when it is complete.
-    let unfinished = PathBuf::from(format!("{}.unfinished", file.display()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let out = options.open(&unfinished).map_err(|error| named(&unfinished, &error))?;
-    let mut out = io::BufWriter::new(out);
-    office.hear(|line| writeln!(out, "{line}").map_err(|error| named(&unfinished, &error)))?;
-    let out = out.into_inner().map_err(|error| named(&unfinished, error.error()))?;
-    out.sync_all().map_err(|error| named(&unfinished, &error))?;
-    fs::rename(&unfinished, file).map_err(|error| named(file, &error))?;
+    if file.is_dir() {
+        export_each(&mut office, file)?;
+    } else {
+        // It is there when it is complete.
+        let unfinished = PathBuf::from(format!("{}.unfinished", file.display()));
+        let out = create(&unfinished).map_err(|error| named(&unfinished, &error))?;
+        let mut out = io::BufWriter::new(out);
+        office.hear(|line| writeln!(out, "{line}").map_err(|error| named(&unfinished, &error)))?;
+        let out = out.into_inner().map_err(|error| named(&unfinished, error.error()))?;
+        out.sync_all().map_err(|error| named(&unfinished, &error))?;
+        fs::rename(&unfinished, file).map_err(|error| named(file, &error))?;
+    }
     office.close()
 }
 
+/// A file that its owner only can read: it has passwords, or what stands for them.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Writes a document for each account, as Prosody reads them: `name@domain.xml`.
+fn export_each(office: &mut Office, folder: &Path) -> Result<(), String> {
+    let (mut head, mut domain) = (String::new(), String::new());
+    office.hear(|line| {
+        // Neither a localpart nor a domain has anything in it that would be escaped.
+        let value = |start| line.strip_prefix(start).and_then(|rest| Some(rest.split_once('\'')?.0));
+        if let Some(name) = value("<user name='") {
+            let path = folder.join(format!("{name}@{domain}.xml"));
+            let document = format!("{head}{line}\n</host>\n</server-data>\n");
+            let written = create(&path).and_then(|mut file| file.write_all(document.as_bytes()));
+            return written.map_err(|error| named(&path, &error));
+        }
+        if let Some(jid) = value("<host jid='") {
+            domain = jid.to_owned();
+        }
+        head.push_str(line);
+        head.push('\n');
+        Ok(())
+    })
+}
+
 fn import(settings: &Settings, file: &Path, as_domain: Option<String>) -> Result<(), String> {
-    let source = File::open(file).map_err(|error| named(file, &error))?;
+    let files = documents(file).map_err(|error| named(file, &error))?;
     let mut office = Office::open(settings)?;
     office.begin(&Request::Import { as_domain })?;
     let mut import =
         Import { office, waiting: Vec::new(), made: 0, elsewhere: BTreeMap::new(), others: BTreeMap::new() };
-    import.document(file, source, None, 0)?;
+    for file in files {
+        let source = File::open(&file).map_err(|error| named(&file, &error))?;
+        import.document(&file, source, None, 0)?;
+    }
     import.report()
+}
+
+/// A file, or all documents in a folder.
+fn documents(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut files = entries.collect::<io::Result<Vec<_>>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "xml"));
+    files.sort_unstable();
+    Ok(files)
 }
 
 /// An import under way.

@@ -23,9 +23,11 @@ take a line of standard input.
   user password NAME         change its password
   user remove NAME           end it, and all that is kept for it
   user list                  name all accounts
-  export FILE                write all accounts in the format of XEP-0227; - is standard output
-  import FILE                make the accounts of such a file, from this or another server; one
-                             that is there already is left as it is
+  export FILE                write all accounts in the format of XEP-0227; - is standard output,
+                             and a folder that is there gets a file for each account
+  import FILE                make the accounts of such a file, or of all .xml files in a folder,
+                             from this or another server; one that is there already is left as
+                             it is
   status                     how the server is
   stop                       end it; returns when it is gone
   check                      say what is wrong with the settings

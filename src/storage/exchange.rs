@@ -6,13 +6,13 @@
 //! opens what it includes.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 
 use super::files::LIMITS;
-use super::portable::NS;
+use super::portable::{NS, SCRAM};
 use super::{line, portable};
 use crate::tables::Accounts;
-use crate::xml::{writer, Element, Item, Reader, XmlError};
+use crate::xml::{writer, Element, Item, Node, Reader, XmlError};
 
 const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
 
@@ -55,7 +55,8 @@ impl Export {
                 // It may have been ended meanwhile.
                 Some(name) => {
                     if let Some(account) = accounts.get(&name) {
-                        line::write_plain(&portable::account_to_element(&name, account), NS, out);
+                        let user = without_second_credential(portable::account_to_element(&name, account));
+                        line::write_plain(&user, NS, out);
                     }
                 }
                 None => {
@@ -67,6 +68,21 @@ impl Export {
         }
         true
     }
+}
+
+/// An account with its password or with the keys that stand for it: others refuse what has both.
+fn without_second_credential(user: Element) -> Element {
+    if user.attr("password").is_none() {
+        return user;
+    }
+    let mut copy = Element::from_parts(
+        user.name().to_owned().into(),
+        user.ns().to_owned().into(),
+        user.attributes().to_vec(),
+    );
+    let is_keys = |node: &Node| matches!(node, Node::Element(child) if child.is("scram-credentials", SCRAM));
+    user.nodes().iter().filter(|node| !is_keys(node)).for_each(|node| copy.push(node.clone()));
+    copy
 }
 
 /// An account of a document as one line, which [`crate::Server::import`] reads.
@@ -138,7 +154,7 @@ impl<R: Read> Document<R> {
     pub fn new(mut source: R, host: Option<String>) -> Result<Self, DocumentError> {
         let (mut buffer, mut start, mut peek) = (vec![0; READ_BYTES], Vec::new(), Reader::nested(1, LIMITS));
         let root = loop {
-            let n = source.read(&mut buffer).map_err(DocumentError::Io)?;
+            let n = read(&mut source, &mut buffer)?;
             let read = buffer.get(..n).unwrap_or_default();
             start.extend_from_slice(read);
             peek.push(read, Vec::new());
@@ -190,7 +206,7 @@ impl<R: Read> Document<R> {
     }
 
     fn read_on(&mut self) -> Result<Option<Part>, DocumentError> {
-        let n = self.source.read(&mut self.buffer).map_err(DocumentError::Io)?;
+        let n = read(&mut self.source, &mut self.buffer)?;
         if n == 0 {
             return Err(DocumentError::Incomplete);
         }
@@ -221,6 +237,15 @@ impl<R: Read> Document<R> {
         match &self.host {
             Some(host) if element.is("user", NS) => Part::User(element, host.clone()),
             _ => Part::Other(element.name().to_owned()),
+        }
+    }
+}
+
+fn read(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, DocumentError> {
+    loop {
+        match source.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            read => return read.map_err(DocumentError::Io),
         }
     }
 }

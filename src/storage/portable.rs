@@ -12,7 +12,7 @@ use crate::tables::{Account, Change, Contact, Credential, Subscription};
 use crate::xml::{Element, Text};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
-const SCRAM: &str = "urn:xmpp:pie:0#scram";
+pub(super) const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
 
 /// A change of one account, as a line of the journal says it.

@@ -41,6 +41,8 @@ impl Account {
 pub(crate) struct Accounts {
     by_name: HashMap<Box<str>, Account>,
     pub(super) rules: PasswordRules,
+    /// How many accounts have keys and no password: those that came from elsewhere, where passwords are kept.
+    keys_only: usize,
     /// Makes the salts of names that nobody has: always the same for the same name.
     decoy: Hmac,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// No accounts. `decoy` is a secret of this server.
     pub(crate) fn new(rules: PasswordRules, decoy: &[u8]) -> Self {
-        Self { by_name: HashMap::new(), rules, decoy: Hmac::new(decoy) }
+        Self { by_name: HashMap::new(), rules, keys_only: 0, decoy: Hmac::new(decoy) }
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
@@ -91,6 +93,16 @@ impl Accounts {
 
     /// Does what a change says. What is for an account that is not there is for nobody.
     pub(crate) fn apply(&mut self, name: &str, change: Change) {
+        self.keys_only -= usize::from(self.has_only_keys(name));
+        self.apply_to(name, change);
+        self.keys_only += usize::from(self.has_only_keys(name));
+    }
+
+    fn has_only_keys(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|account| account.credential.password.is_none())
+    }
+
+    fn apply_to(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {
             (Some(account), Change::Credential(credential)) => account.credential = credential,
             (None, Change::Credential(credential)) => {
@@ -109,9 +121,9 @@ impl Accounts {
         self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
     }
 
-    /// Whether this is the account's password.
+    /// Whether this is the account's password. Deriving keys is slow, so it is done for all names or for none.
     pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
-        if self.rules.keeps_passwords {
+        if self.rules.keeps_passwords && self.keys_only == 0 {
             self.matches(name, given.as_bytes(), str::to_owned)
         } else {
             self.keys(name).fit(given)
@@ -162,6 +174,23 @@ mod tests {
             accounts.apply("a", Change::Removed);
             assert!(!accounts.has_password("a", "other"));
         }
+    }
+
+    #[test]
+    fn accounts_from_elsewhere_may_have_keys_only() {
+        let mut accounts = accounts(true);
+        let rules = PasswordRules { keeps_passwords: false, ..accounts.rules };
+        for name in ["a", "b"] {
+            let keys = Credential::new("other", b"salt", rules).unwrap();
+            accounts.apply(name, Change::Credential(keys));
+            assert!(accounts.has_password(name, "other") && !accounts.has_password(name, "secret"));
+        }
+        set(&mut accounts, "secret");
+        assert!(accounts.has_password("a", "secret") && accounts.has_password("b", "other"));
+        assert_eq!(accounts.keys_only, 1);
+        accounts.apply("b", Change::Removed);
+        accounts.apply("b", Change::Removed);
+        assert!(accounts.has_password("a", "secret") && accounts.keys_only == 0);
     }
 
     #[test]

@@ -88,6 +88,36 @@ fn export_and_import() {
         let server = server.unwrap_or_else(|| Server::start(&new, &[]));
         assert!(fits(server.address, "user299", "p&amp;299"));
     }
+    // A file for each account.
+    let (folder, new) = (place.file("folder"), Place::new());
+    fs::create_dir(&folder).unwrap();
+    printed(&data, "", &["export", folder.to_str().unwrap()]);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 300);
+    assert!(folder.join("user7@localhost.xml").exists());
+    assert_eq!(printed(&new.data(), "", &["import", folder.to_str().unwrap()]), "imported 300 accounts\n");
+    assert_eq!(printed(&new.data(), "", &["export", "-"]), fs::read_to_string(file).unwrap());
+}
+
+/// Where passwords are not kept, keys go along instead: others refuse what has both.
+#[test]
+fn an_account_is_exported_with_its_password_or_with_keys() {
+    let place = Place::new();
+    let data = place.data();
+    printed(&data, "secret\n", &["user", "add", "a"]);
+    printed(&data, "secret\n", &["user", "add", "b", "--legacy-auth", "off"]);
+    let export = printed(&data, "", &["export", "-"]);
+    let line = |start| export.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(
+        !line("<user name='a'").contains("scram") && line("<user name='a'").contains("password='secret'")
+    );
+    assert!(line("<user name='b'").contains("SCRAM-SHA-1") && !line("<user name='b'").contains("password"));
+    let file = place.file("export.xml");
+    fs::write(&file, &export).unwrap();
+    let new = Place::new();
+    printed(&new.data(), "", &["import", file.to_str().unwrap()]);
+    let server = Server::start(&new, &[]);
+    assert_eq!(printed(&new.data(), "", &["export", "-"]), export);
+    assert!(fits(server.address, "a", "secret") && fits(server.address, "b", "secret"));
 }
 
 #[test]
