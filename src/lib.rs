@@ -50,10 +50,12 @@ pub use net::Reactor;
 pub use outbox::{Close, Outgoing};
 pub use peer::Peer;
 pub use random::RandomSource;
-pub use server::{ClaimError, InjectError, Server, StreamId};
+pub use server::{ClaimError, ImportError, InjectError, Server, Status, StreamId};
 pub use slab::Key;
-pub use storage::{Durability, Folder, Storage, StorageError};
-pub use tables::AccountError;
+pub use storage::{
+    account_line, Document, DocumentError, Durability, Export, Folder, Part, Storage, StorageError,
+};
+pub use tables::{AccountError, StorageStatus};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -6,6 +6,8 @@
 //!
 //! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
 
+mod accounts;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
@@ -29,6 +31,8 @@ use crate::tables::{
     AccountError, Accounts, Change, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
+
+pub use accounts::{ImportError, Status};
 
 /// Which stream. One that is no more is ignored wherever it is said.
 pub type StreamId = Key;
@@ -68,10 +72,8 @@ impl Server {
     pub fn new(config: Config, random: RandomSource) -> io::Result<Self> {
         let mut random = Random::new(random);
         let limits = &config.limits;
-        let rules =
-            PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
         let tables = Tables {
-            accounts: Accounts::new(rules, &random.bytes::<DECOY_BYTES>()?),
+            accounts: Accounts::new(password_rules(&config), &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
@@ -116,6 +118,12 @@ impl Server {
             Some(recorder) => recorder.commit(now.monotonic),
             None => Ok(()),
         }
+    }
+
+    /// When [`Server::commit`] has something to do ([`Now::monotonic`]): [`Server::tick`] knows nothing of what is changed
+    /// after it.
+    pub fn next_commit(&self) -> Option<Duration> {
+        self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit())
     }
 
     /// Does a little of the work that can wait. `false` if there is more of it.
@@ -239,7 +247,8 @@ impl Server {
             }
         }
         let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
-        let commit = self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit());
+        // What is to be committed at once is, before anything is sent.
+        let commit = self.next_commit().filter(|commit| !commit.is_zero());
         timer.into_iter().chain(commit).min()
     }
 
@@ -293,10 +302,11 @@ impl Server {
         to.subscription = to.subscription.with_to();
         let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
         from.subscription = from.subscription.with_from();
-        let changed = self.tables.change(watcher_name, Change::Contact(watched.clone(), Some(to)));
-        changed
-            .and_then(|()| self.tables.change(watched_name, Change::Contact(watcher.clone(), Some(from))))
-            .map_err(|_| AccountError::NotRecorded)
+        let changes = vec![
+            (watcher_name, Change::Contact(watched.clone(), Some(to))),
+            (watched_name, Change::Contact(watcher.clone(), Some(from))),
+        ];
+        self.tables.change_all(changes).map_err(|_| AccountError::NotRecorded)
     }
 
     fn address_of(&self, name: &str) -> Result<Jid, AccountError> {
@@ -395,6 +405,11 @@ impl Server {
             timers.retain(|Reverse((at, key))| deadline(*key) == Some(*at));
         }
     }
+}
+
+/// How passwords rest on a server that was told this.
+fn password_rules(config: &Config) -> PasswordRules {
+    PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth }
 }
 
 /// Why an address cannot be claimed.

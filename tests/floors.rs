@@ -28,7 +28,7 @@ const FLOORS: &[&[&str]] = &[
         "removal.rs",
     ],
     &["features/"],
-    &["stream.rs", "server.rs"],
+    &["stream.rs", "server.rs", "server/"],
     &["net/"],
     &["main.rs", "program/"],
 ];

@@ -13,7 +13,7 @@ use crate::tables::{Account, Change, Contact, Credential, Kept, LastSeen, Offlin
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
-const SCRAM: &str = "urn:xmpp:pie:0#scram";
+pub(super) const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
 const OFFLINE: &str = "offline-messages";
 const VCARD: &str = "vcard-temp";

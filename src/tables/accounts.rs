@@ -81,6 +81,8 @@ impl Account {
 pub(crate) struct Accounts {
     by_name: HashMap<Box<str>, Account>,
     pub(super) rules: PasswordRules,
+    /// How many accounts have keys and no password: those that came from elsewhere, where passwords are kept.
+    keys_only: usize,
     /// Makes the salts of names that nobody has: always the same for the same name.
     decoy: Hmac,
 }
@@ -88,11 +90,16 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// No accounts. `decoy` is a secret of this server.
     pub(crate) fn new(rules: PasswordRules, decoy: &[u8]) -> Self {
-        Self { by_name: HashMap::new(), rules, decoy: Hmac::new(decoy) }
+        Self { by_name: HashMap::new(), rules, keys_only: 0, decoy: Hmac::new(decoy) }
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// All names, in no order.
+    pub(crate) fn names(&self) -> Vec<Box<str>> {
+        self.by_name.keys().cloned().collect()
     }
 
     /// How many there are.
@@ -100,9 +107,14 @@ impl Accounts {
         self.by_name.len()
     }
 
-    /// All names, in no order.
-    pub(crate) fn names(&self) -> Vec<Box<str>> {
-        self.by_name.keys().cloned().collect()
+    /// How passwords rest.
+    pub(crate) fn rules(&self) -> PasswordRules {
+        self.rules
+    }
+
+    /// How passwords that are set from now on rest.
+    pub(crate) fn set_rules(&mut self, rules: PasswordRules) {
+        self.rules = rules;
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Account> {
@@ -131,6 +143,16 @@ impl Accounts {
 
     /// Does what a change says. What is for an account that is not there is for nobody.
     pub(crate) fn apply(&mut self, name: &str, change: Change) {
+        self.keys_only -= usize::from(self.has_only_keys(name));
+        self.apply_to(name, change);
+        self.keys_only += usize::from(self.has_only_keys(name));
+    }
+
+    fn has_only_keys(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|account| account.credential.password.is_none())
+    }
+
+    fn apply_to(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {
             (Some(account), Change::Credential(credential)) => account.credential = credential,
             (None, Change::Credential(credential)) => {
@@ -154,10 +176,9 @@ impl Accounts {
         self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
     }
 
-    /// Whether this is the account's password. An account may be from a time when the rules were others.
+    /// Whether this is the account's password. Deriving keys is slow, so it is done for all names or for none.
     pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
-        let kept = self.get(name).map(|account| account.credential.password.is_some());
-        if kept.unwrap_or(self.rules.keeps_passwords) {
+        if self.rules.keeps_passwords && self.keys_only == 0 {
             self.matches(name, given.as_bytes(), str::to_owned)
         } else {
             self.keys(name).fit(given)
@@ -217,6 +238,23 @@ mod tests {
             accounts.rules.keeps_passwords = !keeps_passwords;
             assert!(accounts.has_password("a", "secret") && !accounts.has_password("a", "Secret"));
         }
+    }
+
+    #[test]
+    fn accounts_from_elsewhere_may_have_keys_only() {
+        let mut accounts = accounts(true);
+        let rules = PasswordRules { keeps_passwords: false, ..accounts.rules };
+        for name in ["a", "b"] {
+            let keys = Credential::new("other", b"salt", rules).unwrap();
+            accounts.apply(name, Change::Credential(keys));
+            assert!(accounts.has_password(name, "other") && !accounts.has_password(name, "secret"));
+        }
+        set(&mut accounts, "secret");
+        assert!(accounts.has_password("a", "secret") && accounts.has_password("b", "other"));
+        assert_eq!(accounts.keys_only, 1);
+        accounts.apply("b", Change::Removed);
+        accounts.apply("b", Change::Removed);
+        assert!(accounts.has_password("a", "secret") && accounts.keys_only == 0);
     }
 
     #[test]

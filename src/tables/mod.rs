@@ -20,6 +20,7 @@ use std::net::IpAddr;
 use crate::error::{Condition, StanzaError};
 
 pub(crate) use accounts::{Account, Accounts};
+pub use change::StorageStatus;
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use executions::{Executions, NoExecution};
@@ -45,11 +46,23 @@ pub(crate) struct Tables {
 impl Tables {
     /// The one way in which anything changes that outlives a session. It is recorded before it happens.
     pub(crate) fn change(&mut self, user: &str, change: Change) -> Result<(), NotRecorded> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(user, &change).map_err(|_| NotRecorded)?;
-        }
-        self.accounts.apply(user, change);
+        self.change_all(vec![(user, change)])
+    }
+
+    /// The same for changes that only make sense together: all of them happen or none, whatever becomes of the power.
+    pub(crate) fn change_all(&mut self, changes: Vec<(&str, Change)>) -> Result<(), NotRecorded> {
+        let recorded: Vec<_> = changes.iter().map(|(user, change)| (*user, change)).collect();
+        self.record(&recorded)?;
+        changes.into_iter().for_each(|(user, change)| self.accounts.apply(user, change));
         Ok(())
+    }
+
+    /// Records what the caller then makes happen, without asking anything else in between.
+    pub(crate) fn record(&mut self, changes: &[(&str, &Change)]) -> Result<(), NotRecorded> {
+        match &mut self.recorder {
+            Some(recorder) => recorder.record_all(changes).map_err(|_| NotRecorded),
+            None => Ok(()),
+        }
     }
 
     /// Makes an account. `name` is a localpart as [`crate::Jid`] keeps it.

@@ -55,6 +55,11 @@ impl Sessions {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
     }
 
+    /// How many there are, of all accounts.
+    pub(crate) fn len(&self) -> usize {
+        self.by_user.values().map(Vec::len).sum()
+    }
+
     /// Those of them that are available.
     pub(crate) fn available(&self, user: &str) -> impl Iterator<Item = &Session> {
         self.of(user).iter().filter(|session| session.presence.is_some())
