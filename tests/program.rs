@@ -179,7 +179,7 @@ fn what_it_cannot_use_ends_it_with_one_line() {
     fails(&["--domain", "a@b"], 2, "--domain");
     fails(&["--alias", "a/b"], 2, "--alias");
     fails(&["--listen", "127.0.0.1:0", "--user", "a b:secret"], 2, "--user");
-    fails(&["--listen", "127.0.0.1:0", "--user", "a:"], 2, "--user");
+    fails(&["--listen", "127.0.0.1:0", "--user", "a:"], 2, "user a");
 }
 
 #[test]
