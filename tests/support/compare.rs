@@ -1,4 +1,4 @@
-//! Whether what came is what was expected: trees, with `{any}` and `{=name}` in place of text.
+//! Whether what came is what was expected: trees, with `{any}`, `{none}` and `{=name}` in place of text.
 
 use std::collections::HashMap;
 
@@ -44,9 +44,11 @@ pub fn same(expected: &Element, actual: &Element, captures: &mut Captures) -> Re
 /// Compares the attributes that `expected` names.
 pub fn same_attributes(expected: &Element, actual: &Element, captures: &mut Captures) -> Result<(), String> {
     for wanted in expected.attributes() {
-        let got =
-            find(actual, wanted).ok_or_else(|| format!("<{}> has no {}", actual.name(), wanted.name))?;
-        same_text(&wanted.name, &wanted.value, &got.value, captures)?;
+        match (find(actual, wanted), wanted.value.as_ref()) {
+            (None, "{none}") => (),
+            (Some(got), value) => same_text(&wanted.name, value, &got.value, captures)?,
+            (None, _) => return Err(format!("<{}> has no {}", actual.name(), wanted.name)),
+        }
     }
     Ok(())
 }

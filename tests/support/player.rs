@@ -20,6 +20,8 @@ const NO_LIMITS: XmlLimits = XmlLimits {
 
 const ROOT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 
+const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+
 /// What a script's `!` lines make of a server's configuration.
 pub fn config(script: &Script) -> Result<Config, String> {
     let setting = |name: &'static str| script.setup.iter().filter(move |words| words[0] == name);
@@ -37,6 +39,7 @@ pub fn config(script: &Script) -> Result<Config, String> {
 
 fn set_limit(limits: &mut Limits, name: &str, value: usize) -> Result<(), String> {
     match name {
+        "connections" => limits.connections = value,
         "stanza_bytes" => limits.stanza_bytes = value,
         "stanza_bytes_before_login" => limits.stanza_bytes_before_login = value,
         "depth" => limits.depth = value,
@@ -184,7 +187,7 @@ impl<W: Wire> Player<W> {
         }
     }
 
-    /// Puts in what `{...}` stands for, but for `{any}` and `{=name}`, which are for comparing.
+    /// Puts in what `{...}` stands for, but for `{any}`, `{none}` and `{=name}`, which are for comparing.
     fn expand(&self, text: &str) -> Result<String, String> {
         let mut out = String::new();
         let mut rest = text;
@@ -201,7 +204,7 @@ impl<W: Wire> Player<W> {
     fn meaning(&self, inside: &str) -> Result<String, String> {
         let captured =
             |name: &str| self.captures.get(name).cloned().ok_or(format!("nothing remembered as {name}"));
-        if inside == "any" || inside.starts_with('=') {
+        if matches!(inside, "any" | "none") || inside.starts_with('=') {
             return Ok(format!("{{{inside}}}"));
         }
         if let Some((times, text)) = inside.split_once(" times ") {
@@ -209,10 +212,19 @@ impl<W: Wire> Player<W> {
         }
         match inside.split(' ').collect::<Vec<_>>().as_slice() {
             ["sha1", id, password] => Ok(legacy_digest(&captured(id)?, password)),
+            ["error", code, kind, name] => Ok(stanza_error(code, kind, name, "")),
+            ["error", code, kind, name, "..."] => {
+                let text = format!("<text xmlns='{STANZA_ERRORS}'>{{any}}</text>");
+                Ok(stanza_error(code, kind, name, &text))
+            }
             [name] => captured(name),
             _ => Err(format!("what is {{{inside}}}?")),
         }
     }
+}
+
+fn stanza_error(code: &str, kind: &str, name: &str, text: &str) -> String {
+    format!("<error code='{code}' type='{kind}'><{name} xmlns='{STANZA_ERRORS}'/>{text}</error>")
 }
 
 fn expected_items(text: &str) -> Result<Vec<Item>, String> {

@@ -15,14 +15,22 @@
 //! romeo ends its half            the client sends no more, but reads
 //! romeo stops reading
 //! romeo reads again
+//! romeo opens a stream           a header each way, without a version
 //! romeo logs in as romeo/phone with secret
+//! romeo is thrown out with policy-violation: too much
+//!                                a stream error (and its text), `</stream:stream>`, the end of the connection
 //! tick 60s                       time passes
 //! ```
 //!
-//! `{any}` is any text, `{=name}` remembers it, `{name}` says it again, `{sha1 name text}` is the digest of a remembered
-//! text and another, `{N times text}` is a repetition. Nothing that a client gets may go unmentioned.
+//! `{any}` is any text, `{none}` for an attribute says that there is none. `{=name}` remembers a text, `{name}` says it
+//! again, `{sha1 name text}` is the digest of a remembered text and another, `{N times text}` is a repetition,
+//! `{error 401 auth not-authorized}` is the child of a stanza error, and of one with any text if it ends in ` ...`.
+//! Nothing that a client gets may go unmentioned.
 
 use std::time::Duration;
+
+const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 
 /// A step, and where it stands.
 #[derive(Debug, Clone)]
@@ -78,36 +86,66 @@ impl Script {
             "ends its half" => What::EndHalf { client },
             "stops reading" => What::Reading { client, reads: false },
             "reads again" => What::Reading { client, reads: true },
-            rest => match (rest.split_once(": "), rest.strip_prefix("logs in as ")) {
-                (Some(("C", text)), _) => What::Send { client, text: text.trim().into() },
-                (Some(("S", text)), _) => What::Expect { client, text: text.trim().into() },
-                (Some(("X", hex)), _) => What::SendBytes { client, bytes: bytes_of(hex)? },
-                (_, Some(whom)) => return self.login(line, &client, whom),
-                _ => return Err(format!("what is {text:?}?")),
+            rest => match rest.split_once(": ") {
+                Some(("C", text)) => What::Send { client, text: text.trim().into() },
+                Some(("S", text)) => What::Expect { client, text: text.trim().into() },
+                Some(("X", hex)) => What::SendBytes { client, bytes: bytes_of(hex)? },
+                _ => return self.several_steps(line, &client, rest),
             },
         };
         self.steps.push(Step { line, what });
         Ok(())
     }
 
+    /// What is short for several steps.
+    fn several_steps(&mut self, line: usize, client: &str, text: &str) -> Result<(), String> {
+        match (text, text.strip_prefix("logs in as "), text.strip_prefix("is thrown out with ")) {
+            ("opens a stream", _, _) => self.open_stream(line, client),
+            (_, Some(whom), _) => self.login(line, client, whom)?,
+            (_, _, Some(why)) => self.throw_out(line, client, why),
+            _ => return Err(format!("what is {text:?}?")),
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, line: usize, client: &str, text: String) {
+        self.steps.push(Step { line, what: What::Send { client: client.into(), text } });
+    }
+
+    fn expect(&mut self, line: usize, client: &str, text: String) {
+        self.steps.push(Step { line, what: What::Expect { client: client.into(), text } });
+    }
+
+    fn open_stream(&mut self, line: usize, client: &str) {
+        self.send(line, client, HEADER.into());
+        self.expect(line, client, format!("<stream:stream id='{{={client}-stream}}'>"));
+    }
+
+    fn throw_out(&mut self, line: usize, client: &str, why: &str) {
+        let (name, text) = match why.split_once(": ") {
+            Some((name, text)) => (name, format!("<text xmlns='{STREAM_ERRORS}'>{text}</text>")),
+            None => (why, String::new()),
+        };
+        let error = format!("<stream:error><{name} xmlns='{STREAM_ERRORS}'/>{text}</stream:error>");
+        self.expect(line, client, format!("{error}</stream:stream>"));
+        self.steps.push(Step { line, what: What::CutOff { client: client.into() } });
+    }
+
     /// A digest login by XEP-0078, as a client of the mission does it.
     fn login(&mut self, line: usize, client: &str, whom: &str) -> Result<(), String> {
         let (address, password) = whom.split_once(" with ").ok_or("want NAME/RESOURCE with PASSWORD")?;
         let (name, resource) = address.split_once('/').ok_or("want NAME/RESOURCE with PASSWORD")?;
-        let exchange = [
-            ('C', "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>".to_owned()),
-            ('S', format!("<stream:stream id='{{={client}-stream}}'>")),
-            ('C', format!(
-                "<iq type='set' id='login'><query xmlns='jabber:iq:auth'><username>{name}</username>\
-                 <digest>{{sha1 {client}-stream {password}}}</digest><resource>{resource}</resource></query></iq>"
-            )),
-            ('S', format!("<iq type='result' id='login' to='{name}@{{domain}}/{resource}'/>")),
-        ];
-        for (who, text) in exchange {
-            let client = client.to_owned();
-            let what = if who == 'C' { What::Send { client, text } } else { What::Expect { client, text } };
-            self.steps.push(Step { line, what });
-        }
+        self.open_stream(line, client);
+        let iq = format!(
+            "<iq type='set' id='login'><query xmlns='jabber:iq:auth'><username>{name}</username>\
+             <digest>{{sha1 {client}-stream {password}}}</digest><resource>{resource}</resource></query></iq>"
+        );
+        self.send(line, client, iq);
+        self.expect(
+            line,
+            client,
+            format!("<iq type='result' id='login' to='{name}@{{domain}}/{resource}'/>"),
+        );
         Ok(())
     }
 }

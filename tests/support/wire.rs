@@ -31,7 +31,8 @@ pub struct Memory {
 }
 
 struct MemoryClient {
-    id: StreamId,
+    /// None if the server had no room for the connection.
+    id: Option<StreamId>,
     received: Vec<u8>,
     reads: bool,
     cut_off: bool,
@@ -47,12 +48,14 @@ impl Memory {
         }
     }
 
-    fn id(&mut self, client: &str) -> StreamId {
+    /// A client's stream; it connects if it is not yet connected.
+    fn id(&mut self, client: &str) -> Option<StreamId> {
         if let Some(client) = self.clients.get(client) {
             return client.id;
         }
-        let id = self.server.open(Peer::default(), self.now).expect("there is room for another connection");
-        let new = MemoryClient { id, received: Vec::new(), reads: true, cut_off: false };
+        let id = self.server.open(Peer::default(), self.now);
+        let received = if id.is_none() { self.server.refusal() } else { Vec::new() };
+        let new = MemoryClient { id, received, reads: true, cut_off: id.is_none() };
         self.clients.insert(client.into(), new);
         id
     }
@@ -65,7 +68,9 @@ impl Memory {
     }
 
     fn pump_one(&mut self, id: StreamId) {
-        let Some(client) = self.clients.values_mut().find(|client| client.id == id) else { return };
+        let Some(client) = self.clients.values_mut().find(|client| client.id == Some(id)) else {
+            return;
+        };
         let outgoing = self.server.outgoing(id);
         let (taken, close) = (if client.reads { outgoing.bytes.len() } else { 0 }, outgoing.close);
         client.received.extend_from_slice(&outgoing.bytes[..taken]);
@@ -94,7 +99,7 @@ impl Wire for Memory {
     }
 
     fn send(&mut self, client: &str, bytes: &[u8]) {
-        let id = self.id(client);
+        let Some(id) = self.id(client) else { return };
         for piece in bytes.chunks(self.grain) {
             self.server.receive(id, piece, self.now);
             self.pump();
@@ -102,20 +107,21 @@ impl Wire for Memory {
     }
 
     fn end_half(&mut self, client: &str) {
-        let id = self.id(client);
+        let Some(id) = self.id(client) else { return };
         self.server.half_closed(id, self.now);
         self.pump();
     }
 
     fn hang_up(&mut self, client: &str) {
-        let id = self.id(client);
-        self.server.hung_up(id, self.now);
+        if let Some(id) = self.id(client) {
+            self.server.hung_up(id, self.now);
+        }
         self.clients.remove(client);
         self.pump();
     }
 
     fn set_reading(&mut self, client: &str, reads: bool) {
-        let id = self.id(client);
+        let Some(id) = self.id(client) else { return };
         if let Some(client) = self.clients.get_mut(client) {
             client.reads = reads;
         }
