@@ -120,10 +120,7 @@ fn presence_to_bare(
             Ok(())
         }
         PresenceType::Probe => Ok(()),
-        PresenceType::Subscribe
-        | PresenceType::Subscribed
-        | PresenceType::Unsubscribe
-        | PresenceType::Unsubscribed => Err(Condition::FeatureNotImplemented),
+        PresenceType::Subscription(_) => Err(Condition::FeatureNotImplemented),
     }
 }
 

@@ -252,8 +252,10 @@ impl Server {
         }
         let mut to = accounts.contact(watcher_name, watched.as_str()).cloned().unwrap_or_default();
         to.subscription = to.subscription.with_to();
+        to.listed = true;
         let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
         from.subscription = from.subscription.with_from();
+        from.listed = true;
         let changed = self.tables.change(watcher_name, Change::Contact(watched.clone(), Some(to)));
         changed
             .and_then(|()| self.tables.change(watched_name, Change::Contact(watcher.clone(), Some(from))))

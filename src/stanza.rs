@@ -24,12 +24,30 @@ pub(crate) enum MessageType {
 pub(crate) enum PresenceType {
     Available,
     Unavailable,
+    Subscription(SubscriptionType),
+    Probe,
+    Error,
+}
+
+/// The type of a presence that is about a subscription (RFC 6121 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubscriptionType {
     Subscribe,
     Subscribed,
     Unsubscribe,
     Unsubscribed,
-    Probe,
-    Error,
+}
+
+impl SubscriptionType {
+    /// The value of the attribute.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Subscribed => "subscribed",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Unsubscribed => "unsubscribed",
+        }
+    }
 }
 
 /// An IQ's type (RFC 6120 8.2.3).
@@ -88,13 +106,14 @@ fn message_type(name: Option<&str>) -> MessageType {
 }
 
 fn presence_type(name: Option<&str>) -> Result<PresenceType, StanzaError> {
+    use PresenceType::Subscription;
     Ok(match name {
         None => PresenceType::Available,
         Some("unavailable") => PresenceType::Unavailable,
-        Some("subscribe") => PresenceType::Subscribe,
-        Some("subscribed") => PresenceType::Subscribed,
-        Some("unsubscribe") => PresenceType::Unsubscribe,
-        Some("unsubscribed") => PresenceType::Unsubscribed,
+        Some("subscribe") => Subscription(SubscriptionType::Subscribe),
+        Some("subscribed") => Subscription(SubscriptionType::Subscribed),
+        Some("unsubscribe") => Subscription(SubscriptionType::Unsubscribe),
+        Some("unsubscribed") => Subscription(SubscriptionType::Unsubscribed),
         Some("probe") => PresenceType::Probe,
         Some("error") => PresenceType::Error,
         Some(_) => return Err(StanzaError::because(Condition::BadRequest, "no presence has this type")),

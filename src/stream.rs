@@ -372,12 +372,7 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
 /// RFC 6120 8.1.2.1: whatever it said, it is from here; RFC 6121 section 3: subscriptions are between bare addresses.
 fn stamped(mut stanza: Stanza, from: &Jid) -> Stanza {
     let stamp = match stanza.kind {
-        Kind::Presence(
-            PresenceType::Subscribe
-            | PresenceType::Subscribed
-            | PresenceType::Unsubscribe
-            | PresenceType::Unsubscribed,
-        ) => from.bare_str(),
+        Kind::Presence(PresenceType::Subscription(_)) => from.bare_str(),
         _ => from.as_str(),
     };
     stanza.element.set_attr("from", stamp.to_owned());

@@ -227,7 +227,7 @@ fn change(n: usize) -> (&'static str, Change) {
             let name = Some(format!("number {n}\nof many"));
             Change::Contact(
                 contact,
-                Some(Contact { name, groups: vec!["朋友".into()], ..Contact::default() }),
+                Some(Contact { listed: true, name, groups: vec!["朋友".into()], ..Contact::default() }),
             )
         }
     };

@@ -9,6 +9,7 @@ mod guesses;
 mod rates;
 mod roster;
 mod sessions;
+mod subscription;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,8 +20,9 @@ pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use guesses::Guesses;
 pub use rates::Rate;
 pub(crate) use rates::Rates;
-pub(crate) use roster::{Contact, Subscription};
-pub(crate) use sessions::{Resumption, Sessions};
+pub(crate) use roster::{Contact, Item};
+pub(crate) use sessions::{Resumption, Session, Sessions};
+pub(crate) use subscription::{Step, Subscription};
 
 /// All tables.
 pub(crate) struct Tables {
