@@ -14,8 +14,9 @@ use crate::xml::{Element, XmlError};
 pub(crate) enum Condition {
     BadRequest,
     Conflict,
-    FeatureNotImplemented,
+    Forbidden,
     InternalServerError,
+    ItemNotFound,
     JidMalformed,
     NotAcceptable,
     NotAllowed,
@@ -31,8 +32,9 @@ impl Condition {
         match self {
             Self::BadRequest => ("bad-request", "modify", "400"),
             Self::Conflict => ("conflict", "cancel", "409"),
-            Self::FeatureNotImplemented => ("feature-not-implemented", "cancel", "501"),
+            Self::Forbidden => ("forbidden", "auth", "403"),
             Self::InternalServerError => ("internal-server-error", "wait", "500"),
+            Self::ItemNotFound => ("item-not-found", "cancel", "404"),
             Self::JidMalformed => ("jid-malformed", "modify", "400"),
             Self::NotAcceptable => ("not-acceptable", "modify", "406"),
             Self::NotAllowed => ("not-allowed", "cancel", "405"),

@@ -23,6 +23,7 @@ mod outbox;
 mod peer;
 mod presence;
 mod random;
+mod roster;
 mod router;
 mod scram;
 mod server;
@@ -30,6 +31,7 @@ mod slab;
 mod stanza;
 mod storage;
 mod stream;
+mod subscriptions;
 mod tables;
 pub mod xml;
 

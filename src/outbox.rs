@@ -145,6 +145,11 @@ impl Outboxes {
         self.write(key, true, || Some(("presence", from())), |out| presence.write_to(to, out));
     }
 
+    /// Sends a stanza that was written for many and that nobody is to wait for.
+    pub(crate) fn send_copy_now(&mut self, key: Key, stanza: &Unaddressed, to: &str) {
+        self.write(key, true, || None, |out| stanza.write_to(to, out));
+    }
+
     /// Sends a stream's header.
     pub(crate) fn send_header(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
         self.write(key, false, || None, write);

@@ -25,9 +25,8 @@ use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
 use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
-use crate::tables::{
-    AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
-};
+use crate::subscriptions;
+use crate::tables::{AccountError, Accounts, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES};
 use crate::xml::{Reader, XmlError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
@@ -48,6 +47,8 @@ pub struct Server {
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
     spare: Vec<u8>,
+    /// When it was called last.
+    now: Now,
 }
 
 impl Server {
@@ -75,6 +76,7 @@ impl Server {
             random,
             timers: BinaryHeap::new(),
             spare: Vec::new(),
+            now: Now::default(),
             config,
         })
     }
@@ -237,29 +239,23 @@ impl Server {
         self.tables.create_account(address.local().unwrap_or_default(), password, &salt)
     }
 
-    /// Lets one account see another's presence, and puts each into the other's roster.
+    /// Lets one account see another's presence, and puts each into the other's roster. Whoever is connected is told.
     ///
     /// # Errors
     /// If either is not an account.
     pub fn subscribe(&mut self, watcher: &str, watched: &str) -> Result<(), AccountError> {
         let (watcher, watched) = (self.address_of(watcher)?, self.address_of(watched)?);
-        let (Some(watcher_name), Some(watched_name)) = (watcher.local(), watched.local()) else {
-            return Err(AccountError::BadName);
-        };
-        let accounts = &self.tables.accounts;
-        if !accounts.exists(watcher_name) || !accounts.exists(watched_name) {
+        let exists = |address: &Jid| self.tables.accounts.exists(address.local().unwrap_or_default());
+        if !exists(&watcher) || !exists(&watched) {
             return Err(AccountError::Unknown);
         }
-        let mut to = accounts.contact(watcher_name, watched.as_str()).cloned().unwrap_or_default();
-        to.subscription = to.subscription.with_to();
-        to.listed = true;
-        let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
-        from.subscription = from.subscription.with_from();
-        from.listed = true;
-        let changed = self.tables.change(watcher_name, Change::Contact(watched.clone(), Some(to)));
-        changed
-            .and_then(|()| self.tables.change(watched_name, Change::Contact(watcher.clone(), Some(from))))
-            .map_err(|_| AccountError::NotRecorded)
+        if watcher == watched {
+            return Ok(()); // which it does anyway
+        }
+        let now = self.now;
+        let agreed = subscriptions::agree(&mut self.lend(now).1, &watcher, &watched);
+        self.settle(now);
+        agreed.map_err(|_| AccountError::NotRecorded)
     }
 
     fn address_of(&self, name: &str) -> Result<Jid, AccountError> {
@@ -317,6 +313,7 @@ impl Server {
 
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Stream>, Ctx<'_>) {
+        self.now = now;
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
         (streams, Ctx { config, tables, outboxes, events, random, now })
     }

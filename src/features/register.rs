@@ -11,6 +11,7 @@ use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
 use crate::presence;
 use crate::stanza::{IqType, Stanza};
+use crate::subscriptions;
 use crate::tables::{AccountError, Change, SALT_BYTES};
 use crate::xml::Element;
 
@@ -128,6 +129,10 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
 
 /// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
+    let contacts = ctx.tables.accounts.contacts(user);
+    let contacts = contacts.map(|(address, contact)| (address.clone(), contact.subscription)).collect();
+    ctx.tables.change(user, Change::Removed)?;
+    subscriptions::bury(ctx, &from.to_bare(), contacts);
     let sessions: Vec<_> =
         ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
     for (resource, stream) in sessions {
@@ -136,7 +141,6 @@ fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
         }
         ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
     }
-    ctx.tables.change(user, Change::Removed)?;
     log::info!("{from} has ended the account");
     Ok(None)
 }

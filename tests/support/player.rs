@@ -47,6 +47,12 @@ fn set_limit(limits: &mut Limits, name: &str, value: usize) -> Result<(), String
         "attributes" => limits.attributes = value,
         "namespaces" => limits.namespaces = value,
         "outbox_bytes" => limits.outbox_bytes = value,
+        "roster_items" => limits.roster_items = value,
+        "roster_groups" => limits.roster_groups = value,
+        "roster_name_bytes" => limits.roster_name_bytes = value,
+        "subscription_requests" => limits.subscription_requests = value,
+        "subscription_request_bytes" => limits.subscription_request_bytes = value,
+        "directed_presences" => limits.directed_presences = value,
         "login_attempts" => {
             limits.login_attempts = u32::try_from(value).map_err(|error| error.to_string())?
         }
