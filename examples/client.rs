@@ -192,7 +192,7 @@ impl Session {
                 byte => byte?,
             };
             self.heard.push(byte);
-            self.reader.push(&[byte], Vec::new());
+            self.reader.push(&[byte]);
             if let Some(item) = self.reader.next_item()? {
                 println!("S: {}", String::from_utf8_lossy(&self.heard).trim());
                 self.heard.clear();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::jid::{Jid, JidError};
 use crate::peer::Peer;
-use crate::tables::Rate;
 use crate::xml::XmlLimits;
 
 /// What a server is told before it starts.
@@ -122,6 +121,9 @@ pub struct Limits {
     pub attributes: usize,
     /// Prefixes declared in scope, those of the stream header included.
     pub namespaces: usize,
+    /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which costs
+    /// them some microseconds.
+    pub parsers: usize,
     /// Bytes that wait for a peer to read them. One that lets more pile up is cut off.
     pub outbox_bytes: usize,
     /// Time from connecting to being logged in.
@@ -156,6 +158,15 @@ pub struct Limits {
     pub events: usize,
 }
 
+/// How often something is tolerated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many at once.
+    pub burst: u32,
+    /// And one more after each such time.
+    pub interval: Duration,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -166,6 +177,7 @@ impl Default for Limits {
             elements: 2_048,
             attributes: 64,
             namespaces: 32,
+            parsers: 1_024,
             outbox_bytes: 1_048_576,
             login_time: Duration::from_secs(60),
             closing_time: Duration::from_secs(5),

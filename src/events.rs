@@ -76,3 +76,22 @@ impl Events {
         fits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_takes_is_limited() {
+        let mut events = Events::new(2);
+        let stanza = || Element::new("message", "");
+        assert!(events.stanza(stanza()) && events.stanza(stanza()) && !events.stanza(stanza()));
+        assert_eq!(events.next(), Some(Event::Stanza(stanza())));
+        assert!(events.stanza(stanza()), "there is room again");
+        events.session(|| unreachable!("nobody watches"));
+        events.watch();
+        let address: Jid = "a@b/c".parse().unwrap();
+        events.session(|| Event::Gone(address.clone()));
+        assert!(events.next().is_some() && events.next().is_some() && events.next().is_none());
+    }
+}

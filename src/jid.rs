@@ -7,13 +7,14 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// The longest localpart, domain or resource in bytes (RFC 7622 3.2 to 3.4).
 const MAX_PART_BYTES: usize = 1023;
 
 /// An address, valid and in lower case where case means nothing.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Jid {
     text: Box<str>,
     /// Where the domain begins: behind the `@`, or at 0.
@@ -58,6 +59,9 @@ impl Jid {
         let domain_start = offset(&text)?;
         // One dot at the end says that the name is complete, which ours always are (RFC 7622 3.2).
         let domain = domain.strip_suffix('.').unwrap_or(domain);
+        if domain.ends_with('.') {
+            return Err(JidError::BadCharacter);
+        }
         push_part(&mut text, domain, |c| c.is_whitespace() || "\"&'/<>@".contains(c))?;
         let bare = offset(&text)?;
         if let Some(resource) = resource {
@@ -176,6 +180,13 @@ impl Borrow<str> for Jid {
     }
 }
 
+/// As the text, which [`Borrow`] asks for.
+impl Hash for Jid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +231,7 @@ mod tests {
             ("a@b@c", BadCharacter),
             ("a\u{7F}@b", BadCharacter),
             ("a@b c", BadCharacter),
+            ("a@b..", BadCharacter),
             ("a@b/\n", BadCharacter),
             ("a\u{3000}@b", BadCharacter),
         ];
@@ -237,6 +249,16 @@ mod tests {
         }
         let grows = "\u{130}".repeat(400); // 800 bytes, 1200 in lower case
         assert_eq!(parts(&format!("{grows}@b")), Err(JidError::TooLong));
+    }
+
+    #[test]
+    fn a_table_is_asked_with_text() {
+        let jids = ["a@b/c", "a@b", "b"].map(|text| text.parse::<Jid>().unwrap());
+        let hashed: std::collections::HashSet<Jid> = jids.iter().cloned().collect();
+        let ordered: std::collections::BTreeSet<Jid> = jids.iter().cloned().collect();
+        for jid in &jids {
+            assert!(hashed.contains(jid.as_str()) && ordered.contains(jid.as_str()), "{jid}");
+        }
     }
 
     #[test]

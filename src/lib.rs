@@ -36,7 +36,7 @@ mod tables;
 pub mod xml;
 
 pub use codec::legacy_digest;
-pub use config::{Config, Limits, Plaintext};
+pub use config::{Config, Limits, Plaintext, Rate};
 pub use ctx::Now;
 pub use events::Event;
 pub use features::specs;
@@ -48,7 +48,7 @@ pub use random::RandomSource;
 pub use server::{ClaimError, InjectError, Server, StreamId};
 pub use slab::Key;
 pub use storage::{Durability, Folder, Storage, StorageError};
-pub use tables::{AccountError, Rate};
+pub use tables::AccountError;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::error::StreamError;
 use crate::ns;
-use crate::slab::Key;
+use crate::slab::{drop_vacant, Key};
 use crate::xml::writer::{self, Unaddressed};
 use crate::xml::Element;
 
@@ -92,6 +92,8 @@ const MAX_HELD_BYTES: usize = 4_096;
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
 const SPARE_BYTES: usize = 65_536;
+/// Places of an empty queue that are kept.
+const QUEUE_KEPT: usize = 256;
 
 /// The outboxes of all streams, in the slots of their keys.
 pub(crate) struct Outboxes {
@@ -123,6 +125,7 @@ impl Outboxes {
             if let Some(slot) = self.slots.get_mut(key.slot()) {
                 *slot = None;
             }
+            drop_vacant(&mut self.slots);
         }
     }
 
@@ -229,6 +232,7 @@ impl Outboxes {
             self.mark_dirty(key);
             return Some(key);
         }
+        release_if_large(&mut self.doomed);
         None
     }
 
@@ -251,6 +255,7 @@ impl Outboxes {
                 return Some(key);
             }
         }
+        release_if_large(&mut self.dirty);
         None
     }
 
@@ -387,6 +392,13 @@ impl Outboxes {
     }
 }
 
+/// Lets an empty queue go that a storm has made large.
+fn release_if_large(queue: &mut VecDeque<Key>) {
+    if queue.capacity() > QUEUE_KEPT {
+        *queue = VecDeque::new();
+    }
+}
+
 fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
     slots.get_mut(key.slot())?.as_mut().filter(|outbox| outbox.key == key)
 }
@@ -448,11 +460,12 @@ impl Outbox {
         self.enter(before, false);
     }
 
+    /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
     fn acknowledge(&mut self, h: u32) -> Result<(), u32> {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.requested = false;
         let news = h.wrapping_sub(ledger.acknowledged);
-        let stanzas = ledger.entries.iter().filter(|entry| entry.is_stanza).count();
+        let stanzas = ledger.stanzas_within(self.sent);
         if usize::try_from(news).map_or(true, |news| news > stanzas) {
             return Err(ledger.acknowledged.wrapping_add(u32::try_from(stanzas).unwrap_or(u32::MAX)));
         }
@@ -492,27 +505,38 @@ impl Outbox {
         self.sent = self.sent.saturating_sub(bytes);
     }
 
-    /// The stanzas that are not acknowledged, whether they were sent or not.
+    /// The stanzas that are not acknowledged, whether they were sent or not. What the client has a part of it still gets
+    /// the rest of, and all that is not its to acknowledge: our header, an error, the end of the stream.
     fn take_unacknowledged(&mut self) -> Vec<Vec<u8>> {
         let Some(ledger) = &mut self.ledger else { return Vec::new() };
-        let bytes = std::mem::take(&mut self.bytes);
-        self.sent = 0;
-        let mut rest = bytes.as_slice();
-        let mut stanzas = Vec::new();
+        let (bytes, sent) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent));
+        let (mut stanzas, mut start) = (Vec::new(), 0);
         for entry in ledger.entries.drain(..) {
-            let (stanza, behind) = rest.split_at(entry.bytes.min(rest.len()));
-            rest = behind;
+            let end = start + entry.bytes;
             if entry.is_stanza {
-                stanzas.push(stanza.to_vec());
+                stanzas.push(bytes.get(start..end).unwrap_or_default().to_vec());
             }
+            if !entry.is_stanza || start < sent {
+                self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());
+            }
+            start = end;
         }
-        // What stands behind the last entry is not the client's to acknowledge: an error and the end of the stream.
-        self.bytes = rest.to_vec();
+        self.bytes.extend_from_slice(bytes.get(start.max(sent)..).unwrap_or_default());
         stanzas
     }
 }
 
 impl Ledger {
+    /// How many stanzas are complete within the first `bytes`.
+    fn stanzas_within(&self, bytes: usize) -> usize {
+        let mut end = 0;
+        let within = self.entries.iter().take_while(|entry| {
+            end += entry.bytes;
+            end <= bytes
+        });
+        within.filter(|entry| entry.is_stanza).count()
+    }
+
     fn has_stanzas(&self) -> bool {
         self.entries.iter().any(|entry| entry.is_stanza)
     }
@@ -608,9 +632,44 @@ mod tests {
         }
         put(&mut outboxes, key, "one");
         put(&mut outboxes, key, "two");
+        send_all(&mut outboxes, key);
         outboxes.note_received(key);
         assert_eq!((outboxes.acknowledge(key, 1), outboxes.received(key)), (Ok(()), Some(0)));
         assert_eq!(outboxes.take_unacknowledged(key).len(), 0);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_acknowledged() {
+        let (mut outboxes, key) = one(100);
+        outboxes.manage(key);
+        put(&mut outboxes, key, "one");
+        put(&mut outboxes, key, "two");
+        outboxes.sent(key, 5);
+        assert_eq!(outboxes.acknowledge(key, 2), Err(1));
+        assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+        assert_eq!(text(&outboxes, key), "o", "the rest of what is under way");
+    }
+
+    #[test]
+    fn what_is_under_way_when_a_stream_ends_is_sent_to_its_end() {
+        let (mut outboxes, key) = one(100);
+        put(&mut outboxes, key, "before");
+        outboxes.manage(key);
+        put(&mut outboxes, key, "one");
+        put(&mut outboxes, key, "two");
+        put(&mut outboxes, key, "three");
+        outboxes.sent(key, 10);
+        outboxes.end(key, None);
+        assert_eq!(outboxes.next_doomed(), Some(key));
+        assert_eq!(outboxes.take_unacknowledged(key), ["one", "two", "three"].map(Vec::from));
+        assert_eq!(text(&outboxes, key), "wo</stream:stream>");
+        let (mut outboxes, key) = one(100);
+        put(&mut outboxes, key, "before");
+        outboxes.manage(key);
+        outboxes.sent(key, 2);
+        put(&mut outboxes, key, "one");
+        outboxes.take_unacknowledged(key);
+        assert_eq!(text(&outboxes, key), "fore");
     }
 
     #[test]
@@ -650,5 +709,22 @@ mod tests {
         outboxes.send(key, &presence("a", "4"));
         outboxes.set_active(key, true);
         assert!(text(&outboxes, key).ends_with("<presence from='a'>4</presence>"));
+    }
+
+    #[test]
+    fn what_is_for_a_stream_that_is_gone_does_not_reach_the_next_one() {
+        let (mut outboxes, mut keys) = (Outboxes::new(100), Slab::new());
+        let old = keys.insert_with(|_| ());
+        outboxes.open(old);
+        outboxes.forget(old);
+        keys.remove(old);
+        let new = keys.insert_with(|_| ());
+        outboxes.open(new);
+        assert!(old.slot() == new.slot() && !put(&mut outboxes, old, "x"));
+        outboxes.end(old, None);
+        outboxes.sent(old, 1);
+        outboxes.abandon(old);
+        assert_eq!((text(&outboxes, new).as_str(), outboxes.outgoing(new).close), ("", Close::No));
+        assert_eq!(outboxes.outgoing(old).close, Close::Now);
     }
 }

@@ -170,7 +170,12 @@ fn to_bare(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Conditi
         MessageType::Groupchat => Vec::new(),
         MessageType::Error => return Ok(()),
     };
-    to_streams(ctx, &streams, stanza)
+    let delivered = to_streams(ctx, &streams, stanza);
+    match kind {
+        // RFC 6121 8.5.2.2.1: a headline that finds nobody is dropped.
+        MessageType::Headline => Ok(()),
+        _ => delivered,
+    }
 }
 
 /// RFC 6121 8.5.2.1.2: presence for an account goes to all of its available resources.

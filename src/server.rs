@@ -7,7 +7,7 @@
 //! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -35,16 +35,21 @@ pub type StreamId = Key;
 /// Bytes of the secret that makes the salts of names that nobody has.
 const DECOY_BYTES: usize = 20;
 
+/// How many streams in use are passed over in the search for one that may rest.
+const RESTLESS: usize = 4;
+
 /// An XMPP server that does no input or output.
 pub struct Server {
     config: Config,
-    streams: Slab<Stream>,
+    streams: Slab<Box<Stream>>,
     outboxes: Outboxes,
     tables: Tables,
     events: Events,
     random: Random,
     /// When which stream wants [`Stream::due`]; what it wants no more is skipped when it comes up.
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
+    /// Streams with a parser at hand, in the order in which they are asked to let go of it.
+    awake: VecDeque<Key>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
     spare: Vec<u8>,
     /// When it was called last.
@@ -75,6 +80,7 @@ impl Server {
             tables,
             random,
             timers: BinaryHeap::new(),
+            awake: VecDeque::new(),
             spare: Vec::new(),
             now: Now::default(),
             config,
@@ -127,7 +133,7 @@ impl Server {
         let (streams, mut ctx) = self.lend(now);
         let key = streams.insert_with(|key| {
             ctx.outboxes.open(key);
-            Stream::open(&mut ctx, key, peer)
+            Box::new(Stream::open(&mut ctx, key, peer))
         });
         self.set_timer(key);
         Some(key)
@@ -148,18 +154,35 @@ impl Server {
         }
         if let Some(stream) = self.streams.get_mut(id) {
             self.spare = stream.take_spare();
+            stream.used = true;
+            if !std::mem::replace(&mut stream.in_line, true) {
+                self.awake.push_back(id);
+                self.lay_one_to_rest();
+            }
+        }
+    }
+
+    /// Only so many streams have a parser at hand; the one that was used least lately lets go of its own.
+    fn lay_one_to_rest(&mut self) {
+        if self.awake.len() <= self.config.limits.parsers {
+            return;
+        }
+        for _ in 0..RESTLESS {
+            let Some(key) = self.awake.pop_front() else { return };
+            let Some(stream) = self.streams.get_mut(key) else { return };
+            if !std::mem::take(&mut stream.used) && stream.rest() {
+                stream.in_line = false;
+                return;
+            }
+            self.awake.push_back(key);
         }
     }
 
     /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends, unless
     /// it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
-        if self.with(id, now, |stream, ctx| stream.can_be_resumed(ctx)) == Some(true) {
-            self.outboxes.detach(id);
-        } else {
-            self.outboxes.end(id, None);
-            self.settle(now);
-        }
+        self.with(id, now, Stream::half_closed);
+        self.settle(now);
     }
 
     /// A connection is gone, whoever ended it. To be called once for each.
@@ -190,7 +213,7 @@ impl Server {
     /// Does what is due, and says when to be called next ([`Now::monotonic`]).
     pub fn tick(&mut self, now: Now) -> Option<Duration> {
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
-            let wanted = self.streams.get(key).and_then(Stream::deadline) == Some(deadline);
+            let wanted = self.streams.get(key).and_then(|stream| stream.deadline()) == Some(deadline);
             if wanted && deadline > now.monotonic {
                 break;
             }
@@ -312,7 +335,7 @@ impl Server {
     }
 
     /// The streams, and beside them all that their handlers may touch.
-    fn lend(&mut self, now: Now) -> (&mut Slab<Stream>, Ctx<'_>) {
+    fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
         self.now = now;
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
         (streams, Ctx { config, tables, outboxes, events, random, now })
@@ -336,10 +359,14 @@ impl Server {
     fn forget(&mut self, key: Key) {
         self.streams.remove(key);
         self.outboxes.forget(key);
+        if self.streams.len() == 0 {
+            self.awake = VecDeque::new();
+            self.timers = BinaryHeap::new();
+        }
     }
 
     fn set_timer(&mut self, key: Key) {
-        if let Some(deadline) = self.streams.get(key).and_then(Stream::deadline) {
+        if let Some(deadline) = self.streams.get(key).and_then(|stream| stream.deadline()) {
             self.timers.push(Reverse((deadline, key)));
         }
     }
@@ -393,3 +420,48 @@ impl fmt::Display for InjectError {
 }
 
 impl std::error::Error for InjectError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(set: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::new("localhost").unwrap();
+        set(&mut config);
+        Server::new(config, Box::new(|_| Ok(()))).unwrap()
+    }
+
+    #[test]
+    fn connections_are_limited() {
+        let mut server = server(|config| config.limits.connections = 2);
+        let mut open = || server.open(Peer::default(), Now::default());
+        let (first, second) = (open(), open());
+        assert!(first.is_some() && second.is_some() && open().is_none());
+        server.hung_up(first.unwrap(), Now::default());
+        assert!(server.open(Peer::default(), Now::default()).is_some(), "there is room again");
+    }
+
+    #[test]
+    fn a_stream_that_has_ended_keeps_nothing_of_what_it_is_sent() {
+        let (mut server, now) = (server(|_| ()), Now::default());
+        let id = server.open(Peer::default(), now).unwrap();
+        server.receive(id, b"oops", now);
+        for _ in 0..100 {
+            server.receive(id, &[b'x'; 1000], now);
+        }
+        let kept = server.streams.get_mut(id).unwrap().take_spare().capacity();
+        assert!(kept.max(server.spare.capacity()) < 2000, "{kept} bytes");
+    }
+
+    #[test]
+    fn a_subscription_is_between_accounts() {
+        let mut server = server(|_| ());
+        server.add_account("a", "secret").unwrap();
+        assert_eq!(server.add_account("A", "secret"), Err(AccountError::Exists));
+        assert_eq!(server.subscribe("a", "b"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("b", "a"), Err(AccountError::Unknown));
+        assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
+        server.add_account("b", "secret").unwrap();
+        assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
+}

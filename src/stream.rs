@@ -30,7 +30,7 @@ use crate::router;
 use crate::slab::Key;
 use crate::stanza::{IqType, Kind, PresenceType, Refusal, Stanza};
 use crate::xml::writer::{attribute, write_in_stream};
-use crate::xml::{Element, Header, Item, Reader};
+use crate::xml::{Element, Header, Item, Reader, XmlLimits};
 
 enum Phase {
     /// For the stream header; SASL may have proved an account (its bare address) before.
@@ -67,6 +67,10 @@ pub(crate) struct Stream {
     phase: Phase,
     /// When [`Stream::due`] is to be called, if anything is to happen then.
     deadline: Option<Duration>,
+    /// In line to rest; see [`Stream::rest`].
+    pub(crate) in_line: bool,
+    /// It was read from since it came into line.
+    pub(crate) used: bool,
 }
 
 impl Stream {
@@ -75,7 +79,7 @@ impl Stream {
         log::debug!("{key} {peer} connected");
         let reader = Reader::new(ctx.config.limits.before_login());
         let deadline = Some(ctx.now.monotonic + ctx.config.limits.login_time);
-        Self { key, peer, reader, phase: Phase::Waiting(None), deadline }
+        Self { key, peer, reader, phase: Phase::Waiting(None), deadline, in_line: false, used: false }
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
@@ -94,7 +98,12 @@ impl Stream {
             bound.heard = now;
             bound.asked = false;
         }
-        self.reader.push(bytes, spare);
+        self.reader.push_into(bytes, spare);
+    }
+
+    /// Lets go of what an idle stream does not need. `false` if this is no time for it.
+    pub(crate) fn rest(&mut self) -> bool {
+        !self.reads() || self.reader.rest()
     }
 
     /// Gives the buffer of [`Stream::push`] back.
@@ -172,8 +181,9 @@ impl Stream {
         let mut answer = match read(ctx, element) {
             Ok(stanza) => features::before_login(ctx, login, &stanza)?,
             Err(Refusal::NoStanza(element)) => features::element_before_login(ctx, login, &element)?,
-            Err(Refusal::Answer(answer)) => answer,
-            Err(Refusal::Silence) => return Err(StreamError::NotAuthorized),
+            // A broken request may have been one that is allowed here; nothing else is looked at.
+            Err(Refusal::Answer(answer)) if answer.name() == "iq" => answer,
+            Err(Refusal::Answer(_) | Refusal::Silence) => return Err(StreamError::NotAuthorized),
         };
         let (outcome, failures) = (login.outcome.take(), login.failures);
         if let (Some(Outcome::Bound(address)), None) = (&outcome, &login.account) {
@@ -242,6 +252,15 @@ impl Stream {
         }
     }
 
+    /// The peer sends no more. The stream may go on over another connection, or ends. Where it has not begun a stream, there is none to end (RFC 6120 4.4).
+    pub(crate) fn half_closed(&mut self, ctx: &mut Ctx<'_>) {
+        match self.phase {
+            Phase::Waiting(None) => ctx.outboxes.abandon(self.key),
+            _ if self.can_be_resumed(ctx) => ctx.outboxes.detach(self.key),
+            _ => ctx.outboxes.end(self.key, None),
+        }
+    }
+
     /// The deadline has passed.
     pub(crate) fn due(&mut self, ctx: &mut Ctx<'_>) {
         self.deadline = None;
@@ -258,7 +277,7 @@ impl Stream {
     }
 
     /// Whether another connection may go on with this stream (XEP-0198 section 5).
-    pub(crate) fn can_be_resumed(&self, ctx: &mut Ctx<'_>) -> bool {
+    fn can_be_resumed(&self, ctx: &Ctx<'_>) -> bool {
         self.resumption_time(ctx).is_some()
     }
 
@@ -294,6 +313,7 @@ impl Stream {
                 give_back(ctx, &stanza, priority);
             }
         }
+        self.reader.stop();
         self.deadline = Some(ctx.now.monotonic + ctx.config.limits.closing_time);
         connected
     }
@@ -302,7 +322,8 @@ impl Stream {
 /// XEP-0198 section 8: what a stream did not acknowledge goes where it would have gone without that stream.
 fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
     let text = String::from_utf8_lossy(stanza);
-    let element = Reader::read_one(&text, ns::CLIENT, ctx.config.limits.after_login());
+    // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held to.
+    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
         Ok(Ok(stanza)) => router::give_back(ctx, &stanza, priority),
         other => debug_assert!(false, "what was sent was a stanza: {other:?}"),
@@ -332,9 +353,11 @@ fn still_there(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Duratio
 }
 
 /// A stanza, or another element, from one who is logged in.
-fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, element: Element) -> Result<(), StreamError> {
+fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, mut element: Element) -> Result<(), StreamError> {
     let from = &bound.address;
     check_from(ctx, from, element.attr("from"))?;
+    // RFC 6120 8.1.2.1: whatever it said, it is from here, and this is where an answer goes.
+    element.set_attr("from", from.as_str().to_owned());
     let answer = match read(ctx, element) {
         Ok(stanza) if is_pong(ctx, &stanza) => {
             bound.answers = true;
@@ -369,13 +392,11 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
     for_us && is_answer && stanza.element.attr("id") == Some(PING_ID)
 }
 
-/// RFC 6120 8.1.2.1: whatever it said, it is from here; RFC 6121 section 3: subscriptions are between bare addresses.
+/// RFC 6121 section 3: subscriptions are between bare addresses.
 fn stamped(mut stanza: Stanza, from: &Jid) -> Stanza {
-    let stamp = match stanza.kind {
-        Kind::Presence(PresenceType::Subscription(_)) => from.bare_str(),
-        _ => from.as_str(),
-    };
-    stanza.element.set_attr("from", stamp.to_owned());
+    if let Kind::Presence(PresenceType::Subscription(_)) = stanza.kind {
+        stanza.element.set_attr("from", from.bare_str().to_owned());
+    }
     stanza
 }
 

@@ -322,7 +322,7 @@ impl World {
                 if self.loud {
                     println!("{} S: {}", client.address(), String::from_utf8_lossy(&bytes));
                 }
-                client.reader.push(&bytes, Vec::new());
+                client.reader.push(&bytes);
                 while let Some(item) = client.reader.next_item().unwrap() {
                     match item {
                         Item::Stanza(element) => client.take(&element),

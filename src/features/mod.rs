@@ -210,7 +210,7 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
             }
         }
         (_, Some(to)) => router::route(ctx, from, to, stanza),
-        // RFC 6121 8.1: a message for nobody is one for the sender's own account.
+        // RFC 6120 10.3.1: a message for nobody is one for the sender's own account.
         (Kind::Message(_), None) => router::route(ctx, from, &from.to_bare(), stanza),
     }
 }

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::outbox::Close;
 use crate::peer::Peer;
 use crate::server::{Server, StreamId};
+use crate::slab::drop_vacant;
 use crate::storage::{Storage, StorageError};
 
 /// Tokens: listeners from 0, then what the host watches, then connections by the slots of their streams.
@@ -279,8 +280,9 @@ impl Reactor {
 
     fn welcome(&mut self, mut socket: TcpStream, address: SocketAddr) {
         let Some(id) = self.server.open(Peer { address: Some(address) }, self.clock.now()) else {
-            // Whoever does not take this at once goes without it.
+            // Whoever does not take this at once goes without it. Closing over what has come would take it back.
             let _ = socket.write(&self.server.refusal());
+            let _ = socket.read(&mut self.scratch);
             return;
         };
         let token = Token(FIRST_CONNECTION + id.slot());
@@ -388,6 +390,7 @@ impl Reactor {
         if let Some(slot) = self.connections.get_mut(id.slot()) {
             *slot = None;
         }
+        drop_vacant(&mut self.connections);
         self.server.hung_up(id, self.clock.now());
         for listener in &mut self.listeners {
             listener.waiting_from = listener.waiting_from.and(Some(Duration::ZERO));

@@ -161,8 +161,7 @@ impl Storage {
         let mut complete = false;
         loop {
             let n = source.read(&mut buffer)?;
-            let spare = reader.take_spare();
-            reader.push(buffer.get(..n).unwrap_or_default(), spare);
+            reader.push(buffer.get(..n).unwrap_or_default());
             while let Some(item) = reader.next_item().map_err(|_: XmlError| damaged(read))? {
                 match item {
                     Item::Header(_) => open += 1,
@@ -198,7 +197,7 @@ impl Storage {
             return Err(StorageError::Newer { file: name });
         }
         let mut reader = Reader::nested(1, LIMITS);
-        reader.push(bytes.get(..whole).unwrap_or_default(), Vec::new());
+        reader.push(bytes.get(..whole).unwrap_or_default());
         // Each line is as it was written, so what is no XML, or no user, is of our own making.
         while let Some(item) =
             reader.next_item().map_err(|_| StorageError::Damaged { file: name.clone(), at: 0 })?

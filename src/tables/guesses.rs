@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::rates::{Rate, Rates};
+use super::rates::Rates;
+use crate::config::Rate;
 
 pub(crate) struct Guesses {
     by_address: Rates<IpAddr>,

@@ -18,7 +18,6 @@ pub(crate) use accounts::{Account, Accounts};
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use guesses::Guesses;
-pub use rates::Rate;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Item};
 pub(crate) use sessions::{Resumption, Session, Sessions};

@@ -7,14 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-/// How much is tolerated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// So many at once.
-    pub burst: u32,
-    /// And one more after each such time.
-    pub interval: Duration,
-}
+use crate::config::Rate;
 
 /// The most keys that are remembered.
 const MAX_KEYS: usize = 4_096;

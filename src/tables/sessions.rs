@@ -86,7 +86,8 @@ impl Sessions {
             directed: Vec::new(),
             resumption: None,
         };
-        self.by_user.entry(user.into()).or_default().push(session);
+        // Most accounts have one resource, so there is room for one.
+        self.by_user.entry(user.into()).or_insert_with(|| Vec::with_capacity(1)).push(session);
     }
 
     /// Disconnects a resource, if it is still on this stream.
@@ -96,6 +97,9 @@ impl Sessions {
         let session = sessions.remove(index);
         if sessions.is_empty() {
             self.by_user.remove(user);
+            if self.by_user.is_empty() {
+                self.by_user = HashMap::new();
+            }
         }
         Some(session)
     }

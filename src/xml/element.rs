@@ -5,7 +5,6 @@
 //! Left out on purpose: parents, paths, queries. A stanza is small, and its handler knows where to look.
 
 use std::borrow::Cow;
-use std::fmt;
 
 /// A string that is either a literal of ours or came in from a stream.
 pub type Text = Cow<'static, str>;
@@ -161,15 +160,6 @@ impl Element {
     /// Appends content.
     pub fn push(&mut self, node: Node) {
         self.nodes.push(node);
-    }
-}
-
-/// The element as XML that stands by itself.
-impl fmt::Display for Element {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = Vec::new();
-        super::writer::write(self, "", &mut bytes);
-        f.write_str(&String::from_utf8_lossy(&bytes))
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) struct Feed {
     pub(super) fault: Option<Fault>,
     max_bytes: usize,
     max_attributes: usize,
+    /// Up to here the bytes were looked at and mean nothing but themselves.
+    plain_until: usize,
 }
 
 impl Feed {
@@ -96,6 +98,7 @@ impl Feed {
             fault: None,
             max_bytes,
             max_attributes,
+            plain_until: 0,
         }
     }
 
@@ -113,6 +116,7 @@ impl Feed {
         spare.extend_from_slice(bytes);
         self.bytes = spare;
         self.next = 0;
+        self.plain_until = 0;
         self.whole = match std::str::from_utf8(&self.bytes) {
             Ok(text) => text.len(),
             // `error_len() == None`: the input ends inside a character, and its rest is still to come.
@@ -132,6 +136,7 @@ impl Feed {
     pub(super) fn take_spare(&mut self) -> Vec<u8> {
         let rest = self.bytes.get(self.next..).unwrap_or_default().to_vec();
         self.next = 0;
+        self.plain_until = 0;
         self.whole = 0;
         std::mem::replace(&mut self.bytes, rest)
     }
@@ -148,32 +153,57 @@ impl Feed {
         self.used = 0;
     }
 
+    /// Whether nothing was begun and nothing is left.
+    pub(super) fn is_idle(&self) -> bool {
+        self.between && self.inside_root && self.next >= self.bytes.len()
+    }
+
     pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
         self.max_bytes = max_bytes;
     }
 
+    /// The next byte, if it was looked at already; most are.
+    fn plain_byte(&mut self) -> Option<u8> {
+        let byte = self.bytes.get(..self.plain_until)?.get(self.next).copied()?;
+        self.next += 1;
+        Some(byte)
+    }
+
     /// The next byte, if there is one and it may pass.
     fn next_byte(&mut self) -> Result<Option<u8>, Fault> {
-        while self.next < self.whole {
-            let Some(&byte) = self.bytes.get(self.next) else { break };
+        while let Some(&byte) = self.bytes.get(..self.whole).and_then(|whole| whole.get(self.next)) {
+            if !(self.between && byte.is_ascii_whitespace()) {
+                self.look_ahead(byte)?;
+                self.next += 1;
+                return Ok(Some(byte));
+            }
             self.next += 1;
-            if self.between {
-                if byte.is_ascii_whitespace() {
-                    continue;
-                }
-                if self.inside_root && byte != b'<' && byte != BAD_UTF8 {
-                    return Err(Fault::StrayText);
-                }
-                self.between = false;
-            }
-            self.used += 1;
-            if self.used > self.max_bytes {
-                return Err(Fault::Limit(Limit::StanzaBytes));
-            }
-            self.look_at(byte)?;
-            return Ok(Some(byte));
         }
         Ok(None)
+    }
+
+    /// Looks at the next byte, and at all the plain ones that follow it.
+    fn look_ahead(&mut self, byte: u8) -> Result<(), Fault> {
+        if std::mem::take(&mut self.between) && self.inside_root && byte != b'<' && byte != BAD_UTF8 {
+            return Err(Fault::StrayText);
+        }
+        let mut length = 1;
+        if !is_plain(byte)
+            || !matches!(self.place, Place::Text | Place::Tag | Place::Quoted(_))
+            || self.reference.is_some()
+        {
+            self.look_at(byte)?;
+        } else {
+            let rest = self.bytes.get(self.next..self.whole).unwrap_or_default();
+            length = rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len());
+            length = length.min(self.max_bytes - self.used).max(1);
+        }
+        self.used += length;
+        self.plain_until = self.next + length;
+        if self.used > self.max_bytes {
+            return Err(Fault::Limit(Limit::StanzaBytes));
+        }
+        Ok(())
     }
 
     fn look_at(&mut self, byte: u8) -> Result<(), Fault> {
@@ -243,6 +273,11 @@ impl Feed {
     }
 }
 
+/// Whether a byte means nothing but itself in text, in a tag and in an attribute's value.
+fn is_plain(byte: u8) -> bool {
+    !matches!(byte, b'<' | b'>' | b'&' | b'\'' | b'"' | b'=' | BAD_UTF8)
+}
+
 /// What came behind an `&` so far.
 struct Reference {
     bytes: [u8; REFERENCE_BYTES],
@@ -275,6 +310,10 @@ impl Read for Feed {
     /// `WouldBlock` says "no more yet", which the parser can resume from; any other error, that [`Feed::fault`] is set.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(slot) = buffer.first_mut() else { return Ok(0) };
+        if let Some(byte) = self.plain_byte() {
+            *slot = byte;
+            return Ok(1);
+        }
         match self.next_byte() {
             Ok(Some(byte)) => {
                 *slot = byte;

@@ -88,12 +88,28 @@ pub struct XmlLimits {
     pub namespaces: usize,
 }
 
+impl XmlLimits {
+    /// For what we wrote ourselves.
+    pub(crate) const NONE: Self = Self {
+        stanza_bytes: usize::MAX,
+        depth: usize::MAX,
+        elements: usize::MAX,
+        attributes: usize::MAX,
+        namespaces: usize::MAX - BUILT_IN_NAMESPACES,
+    };
+}
+
 /// The parser counts `xml`, `xmlns` and a default of its own.
 const BUILT_IN_NAMESPACES: usize = 3;
 
 /// Reads one stream.
 pub struct Reader {
-    events: EventReader<Feed>,
+    /// Made when bytes come; `None` before that, and while the reader rests.
+    parser: Option<Box<EventReader<Feed>>>,
+    /// The root's start tag with just its namespaces, to begin another parser with; empty if it is too long.
+    root: Box<str>,
+    /// The next header is such a beginning.
+    again: bool,
     limits: XmlLimits,
     /// How many elements stand around a stanza: the root of a stream.
     levels: usize,
@@ -115,10 +131,25 @@ impl Reader {
     /// A reader of a document whose stanzas stand in so many elements, one in the other; each of these gives a header
     /// and a close.
     pub(crate) fn nested(levels: usize, limits: XmlLimits) -> Self {
-        Self::over(Feed::new(limits.stanza_bytes, limits.attributes), levels, limits)
+        Self {
+            parser: None,
+            root: Box::default(),
+            again: false,
+            limits,
+            levels,
+            inside: 0,
+            open: Vec::new(),
+            elements: 0,
+            failed: None,
+        }
     }
 
-    fn over(feed: Feed, levels: usize, limits: XmlLimits) -> Self {
+    fn parser(&mut self) -> &mut EventReader<Feed> {
+        let Self { parser, limits, .. } = self;
+        parser.get_or_insert_with(|| Self::parse(Feed::new(limits.stanza_bytes, limits.attributes)))
+    }
+
+    fn parse(feed: Feed) -> Box<EventReader<Feed>> {
         let config = ParserConfig::new()
             .ignore_end_of_stream(true)
             .cdata_to_characters(true)
@@ -131,15 +162,7 @@ impl Reader {
             .ignore_invalid_encoding_declarations(true) // `start_document` has the say
             .max_entity_expansion_depth(1)
             .max_entity_expansion_length(1);
-        Self {
-            events: EventReader::new_with_config(feed, config),
-            limits,
-            levels,
-            inside: 0,
-            open: Vec::new(),
-            elements: 0,
-            failed: None,
-        }
+        Box::new(EventReader::new_with_config(feed, config))
     }
 
     /// Reads one element that stands by itself; where it declares no namespace it is in `default_ns`.
@@ -147,7 +170,7 @@ impl Reader {
         let mut reader = Self::new(limits);
         let mut header = Vec::new();
         super::writer::attribute("xmlns", default_ns, &mut header);
-        reader.push(&[b"<root", header.as_slice(), b">", text.as_bytes()].concat(), Vec::new());
+        reader.push(&[b"<root", header.as_slice(), b">", text.as_bytes()].concat());
         let mut only = None;
         while let Some(item) = reader.next_item()? {
             match item {
@@ -161,24 +184,55 @@ impl Reader {
 
     /// Begins a new stream with what was not read yet (RFC 6120 4.3.3).
     pub fn restart(&mut self) {
-        let feed = self.events.source_mut().restarted();
-        *self = Self::over(feed, self.levels, self.limits);
+        let feed = self.parser().source_mut().restarted();
+        *self = Self { parser: Some(Self::parse(feed)), ..Self::nested(self.levels, self.limits) };
     }
 
     /// Changes how many bytes a stanza may have.
     pub fn set_stanza_bytes(&mut self, bytes: usize) {
         self.limits.stanza_bytes = bytes;
-        self.events.source_mut().set_max_bytes(bytes);
+        self.parser().source_mut().set_max_bytes(bytes);
     }
 
-    /// Takes what a socket gave; `spare` is a buffer to keep it in until [`Reader::take_spare`].
-    pub fn push(&mut self, bytes: &[u8], spare: Vec<u8>) {
-        self.events.source_mut().push(bytes, spare);
+    /// Takes what a socket gave.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.push_into(bytes, Vec::new());
     }
 
-    /// Gives the buffer of [`Reader::push`] back, once [`Reader::next_item`] wants more.
-    pub fn take_spare(&mut self) -> Vec<u8> {
-        self.events.source_mut().take_spare()
+    /// The same, with a buffer to keep it in until [`Reader::take_spare`].
+    pub(crate) fn push_into(&mut self, bytes: &[u8], spare: Vec<u8>) {
+        if self.parser.is_some() || self.inside == 0 {
+            return self.parser().source_mut().push(bytes, spare);
+        }
+        self.again = true;
+        let bytes = [self.root.as_bytes(), bytes].concat();
+        self.parser().source_mut().push(&bytes, spare);
+    }
+
+    /// Gives the buffer of [`Reader::push_into`] back, once [`Reader::next_item`] wants more.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        self.parser.as_mut().map(|parser| parser.source_mut().take_spare()).unwrap_or_default()
+    }
+
+    /// Lets go of everything: nothing more will be read.
+    pub(crate) fn stop(&mut self) {
+        self.parser = None;
+        self.open = Vec::new();
+    }
+
+    /// Between two stanzas, lets go of the parser, which is most of what an idle stream costs. The next bytes make another,
+    /// which reads the root's start tag again. `false` if this is no time for it.
+    pub(crate) fn rest(&mut self) -> bool {
+        let idle = |parser: &EventReader<Feed>| parser.source().is_idle();
+        let may_rest = self.inside == self.levels
+            && !self.root.is_empty()
+            && self.open.is_empty()
+            && self.failed.is_none()
+            && self.parser.as_deref().is_some_and(idle);
+        if may_rest {
+            self.parser = None;
+        }
+        may_rest
     }
 
     /// The next item; `None` when more bytes are needed.
@@ -193,9 +247,10 @@ impl Reader {
 
     fn pull(&mut self) -> Result<Option<Item>, XmlError> {
         loop {
-            let event = match self.events.next() {
+            let Some(parser) = &mut self.parser else { return Ok(None) };
+            let event = match parser.next() {
                 Ok(event) => event,
-                Err(error) => return self.explain(&error).map(|()| None),
+                Err(error) => return explain(parser.source().fault, &error).map(|()| None),
             };
             let item = match event {
                 XmlEvent::StartDocument { version, encoding, .. } => start_document(version, &encoding)?,
@@ -217,18 +272,6 @@ impl Reader {
         }
     }
 
-    fn explain(&self, error: &xml_rs::reader::Error) -> Result<(), XmlError> {
-        match (self.events.source().fault, error.kind()) {
-            (Some(Fault::Encoding), _) => Err(XmlError::Encoding),
-            (Some(Fault::Restricted), _) => Err(XmlError::Restricted),
-            (Some(Fault::Malformed), _) => Err(XmlError::NotWellFormed),
-            (Some(Fault::StrayText), _) => Err(XmlError::StrayText),
-            (Some(Fault::Limit(limit)), _) => Err(XmlError::Limit(limit)),
-            (None, ErrorKind::Io(io)) if io.kind() == IoErrorKind::WouldBlock => Ok(()),
-            (None, _) => Err(XmlError::NotWellFormed),
-        }
-    }
-
     fn start(
         &mut self,
         name: OwnedName,
@@ -238,10 +281,17 @@ impl Reader {
         if namespace.0.len() > self.limits.namespaces + BUILT_IN_NAMESPACES {
             return Err(XmlError::Limit(Limit::Namespaces));
         }
+        if std::mem::take(&mut self.again) {
+            self.parser().source_mut().root_opened();
+            return Ok(None);
+        }
+        if self.inside < self.levels {
+            self.root = root(&name, &namespace);
+        }
         let element = element(name, attributes)?;
         if self.inside < self.levels {
             self.inside += 1;
-            self.events.source_mut().root_opened();
+            self.parser().source_mut().root_opened();
             let content_ns = namespace.get("").unwrap_or_default().to_owned();
             return Ok(Some(Item::Header(Header { element, content_ns })));
         }
@@ -259,7 +309,7 @@ impl Reader {
     fn end(&mut self) -> Option<Item> {
         let Some(element) = self.open.pop() else {
             self.inside = self.inside.saturating_sub(1);
-            self.events.source_mut().stanza_ended();
+            self.parser().source_mut().stanza_ended();
             return Some(Item::Close);
         };
         if let Some(parent) = self.open.last_mut() {
@@ -267,7 +317,7 @@ impl Reader {
             return None;
         }
         self.elements = 0;
-        self.events.source_mut().stanza_ended();
+        self.parser().source_mut().stanza_ended();
         Some(Item::Stanza(element))
     }
 
@@ -278,12 +328,39 @@ impl Reader {
     }
 }
 
+/// Why the parser stopped; `Ok` if it only wants more.
+fn explain(fault: Option<Fault>, error: &xml_rs::reader::Error) -> Result<(), XmlError> {
+    match (fault, error.kind()) {
+        (Some(Fault::Encoding), _) => Err(XmlError::Encoding),
+        (Some(Fault::Restricted), _) => Err(XmlError::Restricted),
+        (Some(Fault::Malformed), _) => Err(XmlError::NotWellFormed),
+        (Some(Fault::StrayText), _) => Err(XmlError::StrayText),
+        (Some(Fault::Limit(limit)), _) => Err(XmlError::Limit(limit)),
+        (None, ErrorKind::Io(io)) if io.kind() == IoErrorKind::WouldBlock => Ok(()),
+        (None, _) => Err(XmlError::NotWellFormed),
+    }
+}
+
 fn start_document(version: XmlVersion, encoding: &str) -> Result<Option<Item>, XmlError> {
     match version {
         XmlVersion::Version10 if encoding.eq_ignore_ascii_case("utf-8") => Ok(None),
         XmlVersion::Version10 => Err(XmlError::Encoding),
         XmlVersion::Version11 => Err(XmlError::NotWellFormed),
     }
+}
+
+/// The longest root that is kept to begin again with.
+const MAX_ROOT_BYTES: usize = 1_024;
+
+/// A root's start tag with the namespaces that are in scope in it; empty if that is too long to be kept.
+fn root(name: &OwnedName, namespace: &Namespace) -> Box<str> {
+    let mut tag = Vec::from(format!("<{}", name.borrow().to_repr()));
+    for (prefix, ns) in namespace.0.iter().filter(|(_, ns)| !is_reserved(ns)) {
+        let declaration = if prefix.is_empty() { "xmlns".into() } else { format!("xmlns:{prefix}") };
+        super::writer::attribute(&declaration, ns, &mut tag);
+    }
+    tag.push(b'>');
+    String::from_utf8(tag).ok().filter(|tag| tag.len() <= MAX_ROOT_BYTES).unwrap_or_default().into()
 }
 
 /// Moves the parser's strings into an element, if it can be written again for any other parser.
@@ -340,8 +417,7 @@ mod tests {
     fn read_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Option<XmlError>) {
         let (mut reader, mut items) = (Reader::new(LIMITS), Vec::new());
         for part in parts {
-            let spare = reader.take_spare();
-            reader.push(part, spare);
+            reader.push(part);
             loop {
                 match reader.next_item() {
                     Ok(Some(Item::Header(h))) => items.push(format!("{} {}", h.element, h.content_ns)),
@@ -376,6 +452,26 @@ mod tests {
             assert_eq!(read_parts([a, b]), whole, "split at byte {split}");
         }
         assert_eq!(read_parts(text.as_bytes().chunks(1)), whole, "byte by byte");
+    }
+
+    #[test]
+    fn a_rest_changes_nothing() {
+        let text = format!("{ROOT}<a/> <x xmlns='X'/><s:b/><c>用</c></s:stream>");
+        let whole = read(&text);
+        assert_eq!((whole.0.len(), whole.1), (6, None), "{whole:?}");
+        let (mut reader, mut items, mut rests) = (Reader::new(LIMITS), Vec::new(), 0);
+        for byte in text.as_bytes() {
+            reader.push(&[*byte]);
+            while let Some(item) = reader.next_item().unwrap() {
+                items.push(match item {
+                    Item::Header(h) => format!("{} {}", h.element, h.content_ns),
+                    Item::Stanza(s) => s.to_string(),
+                    Item::Close => "close".into(),
+                });
+            }
+            rests += usize::from(reader.rest());
+        }
+        assert_eq!((items, rests), (whole.0, 6), "behind the header, each stanza, and the white space");
     }
 
     #[test]

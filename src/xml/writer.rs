@@ -5,6 +5,8 @@
 //! any part of a tree can be written anywhere. What comes in through [`super::reader`] is always written well.
 //! The parser's own writer is not used: it drops `xmlns=''` and needed redeclarations.
 
+use std::fmt;
+
 use super::element::{Attribute, Element, Node};
 use crate::ns;
 
@@ -30,6 +32,15 @@ pub(crate) fn write_in_stream(element: &Element, scope: &str, out: &mut Vec<u8>)
     out.extend_from_slice(b"</stream:");
     out.extend_from_slice(element.name().as_bytes());
     out.push(b'>');
+}
+
+/// The element as XML that stands by itself.
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::new();
+        write(self, "", &mut bytes);
+        f.write_str(&String::from_utf8_lossy(&bytes))
+    }
 }
 
 /// Appends ` name='value'`.
@@ -149,6 +160,7 @@ fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::element::Qualifier;
     use super::*;
 
     fn written(element: &Element, scope: &str) -> String {
@@ -162,6 +174,18 @@ mod tests {
         let tree = Element::new("a", "A").with(Element::new("b", "B").with(Element::new("c", "A")));
         assert_eq!(written(&tree, "A"), "<a><b xmlns='B'><c xmlns='A'/></b></a>");
         assert_eq!(written(&Element::new("x", ""), "A"), "<x xmlns=''/>");
+    }
+
+    /// Many parsers, not this crate's, refuse a second declaration.
+    #[test]
+    fn a_prefix_is_declared_once_for_all_attributes_of_a_tag() {
+        let attr = |name: &'static str, prefix: &str, ns: &str| {
+            let qualifier = Some(Box::new(Qualifier { prefix: prefix.into(), ns: ns.into() }));
+            Attribute { name: name.into(), qualifier, value: "1".into() }
+        };
+        let attributes = vec![attr("b", "p", "P"), attr("c", "p", "P"), attr("lang", "xml", ns::XML)];
+        let element = Element::from_parts("a".into(), "".into(), attributes);
+        assert_eq!(written(&element, ""), "<a xmlns:p='P' p:b='1' p:c='1' xml:lang='1'/>");
     }
 
     #[test]

@@ -189,7 +189,7 @@ impl<W: Wire> Player<W> {
             if bytes.is_empty() {
                 return Ok(None);
             }
-            ear.reader.push(&bytes, Vec::new());
+            ear.reader.push(&bytes);
         }
     }
 
@@ -241,7 +241,7 @@ fn expected_items(text: &str) -> Result<Vec<Item>, String> {
         false => format!("{ROOT}{text}"),
     };
     let mut reader = Reader::new(NO_LIMITS);
-    reader.push(text.as_bytes(), Vec::new());
+    reader.push(text.as_bytes());
     let mut items = Vec::new();
     while let Some(item) =
         reader.next_item().map_err(|error| format!("the script expects {error}: {text}"))?

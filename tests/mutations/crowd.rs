@@ -1,0 +1,259 @@
+//! A server in memory, and everybody who ever was connected to it.
+//!
+//! A crowd is a wire for transcripts, and remembers what their clients did; what was remembered can be done again,
+//! changed or not. It looks at all that the server does for its clients, and keeps the first fault.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use loquat::{Close, Config, Now, Peer, Server, StreamId};
+
+use crate::strict;
+use crate::support::wire::Wire;
+
+/// What may wait for a client beyond its limit: the error that tells it so.
+const LAST_WORDS: usize = 300;
+
+/// What a client does, or time.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    Send(String, Vec<u8>),
+    EndHalf(String),
+    HangUp(String),
+    Reading(String, bool),
+    /// One that does not read takes a few bytes after all.
+    Take(String, usize),
+    Tick(Duration),
+}
+
+pub struct Client {
+    pub name: String,
+    pub received: Vec<u8>,
+    /// None if the server had no room for it.
+    id: Option<StreamId>,
+    /// How much of it a player was given.
+    told: usize,
+    /// What the server still has for it.
+    pending: Vec<u8>,
+    reads: bool,
+    cut_off: bool,
+    /// It hung up; who sends under its name next is somebody new.
+    left: bool,
+}
+
+pub struct Crowd {
+    pub server: Server,
+    pub now: Now,
+    /// What was done by way of [`Wire`].
+    pub deeds: Vec<Deed>,
+    clients: Vec<Client>,
+    /// Random bytes count how often they were asked for.
+    asked: Rc<Cell<u8>>,
+    outbox_limit: usize,
+    fault: Option<String>,
+}
+
+impl Crowd {
+    pub fn new(config: Config) -> Self {
+        let asked = Rc::new(Cell::new(0u8));
+        let counter = Rc::clone(&asked);
+        let outbox_limit = config.limits.outbox_bytes;
+        let random = move |bytes: &mut [u8]| {
+            counter.set(counter.get().wrapping_add(1));
+            bytes.fill(counter.get());
+            Ok(())
+        };
+        Self {
+            server: Server::new(config, Box::new(random)).unwrap(),
+            now: Now::default(),
+            deeds: Vec::new(),
+            clients: Vec::new(),
+            asked,
+            outbox_limit,
+            fault: None,
+        }
+    }
+
+    /// How much was random so far.
+    pub fn asked(&self) -> u8 {
+        self.asked.get()
+    }
+
+    /// What is random goes on as if there had been so much: a recorded digest holds for one stream id.
+    pub fn set_asked(&mut self, asked: u8) {
+        self.asked.set(asked);
+    }
+
+    /// The connected client of this name.
+    pub fn client(&self, name: &str) -> Option<&Client> {
+        self.find(name).map(|index| &self.clients[index])
+    }
+
+    /// The names of those who are connected, or were cut off and have not noticed.
+    pub fn names(&self) -> Vec<String> {
+        self.clients.iter().filter(|client| !client.left).map(|client| client.name.clone()).collect()
+    }
+
+    /// Does it. What a client sends arrives in pieces as long as `piece` says of what is left.
+    pub fn act(&mut self, deed: &Deed, piece: &mut dyn FnMut(usize) -> usize) {
+        match deed {
+            Deed::Send(name, bytes) => self.send(name, bytes, piece),
+            Deed::EndHalf(name) => {
+                let index = self.connect(name);
+                if let Some(id) = self.clients[index].id {
+                    self.server.half_closed(id, self.now);
+                }
+            }
+            Deed::HangUp(name) => self.hang_up(name),
+            Deed::Reading(name, reads) => {
+                let index = self.connect(name);
+                self.clients[index].reads = *reads;
+                self.take(index, if *reads { usize::MAX } else { 0 });
+            }
+            Deed::Take(name, most) => {
+                if let Some(index) = self.find(name) {
+                    self.take(index, *most);
+                }
+            }
+            Deed::Tick(time) => {
+                self.now.monotonic += *time;
+                self.now.since_1970 += *time;
+                self.server.tick(self.now);
+            }
+        }
+        self.pump();
+    }
+
+    /// Everything that every client got is the beginning of a good stream, and nothing else went wrong.
+    pub fn check(&self) -> Result<(), String> {
+        for client in &self.clients {
+            let all = [client.received.as_slice(), &client.pending].concat();
+            strict::read(&all)
+                .map_err(|error| format!("{} got what it cannot read: {error}", client.name))?;
+        }
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        self.clients.iter().position(|client| client.name == name && !client.left)
+    }
+
+    /// The client of this name; a new one if there is none.
+    fn connect(&mut self, name: &str) -> usize {
+        if let Some(index) = self.find(name) {
+            return index;
+        }
+        let id = self.server.open(Peer::default(), self.now);
+        self.clients.push(Client {
+            name: name.into(),
+            received: if id.is_none() { self.server.refusal() } else { Vec::new() },
+            id,
+            told: 0,
+            pending: Vec::new(),
+            reads: true,
+            cut_off: id.is_none(),
+            left: false,
+        });
+        self.clients.len() - 1
+    }
+
+    fn send(&mut self, name: &str, mut bytes: &[u8], piece: &mut dyn FnMut(usize) -> usize) {
+        let index = self.connect(name);
+        let Some(id) = self.clients[index].id else { return };
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(piece(bytes.len()).clamp(1, bytes.len()));
+            self.server.receive(id, now, self.now);
+            self.pump();
+            bytes = later;
+        }
+    }
+
+    fn hang_up(&mut self, name: &str) {
+        let index = self.connect(name);
+        let client = &mut self.clients[index];
+        client.left = true;
+        if let Some(id) = client.id.filter(|_| !client.cut_off) {
+            client.cut_off = true;
+            self.server.hung_up(id, self.now);
+        }
+    }
+
+    fn pump(&mut self) {
+        while let Some(id) = self.server.next_dirty() {
+            if let Some(index) = self.clients.iter().position(|client| client.id == Some(id)) {
+                let most = if self.clients[index].reads { usize::MAX } else { 0 };
+                self.take(index, most);
+            }
+        }
+    }
+
+    /// A client takes up to so many bytes, and the owner of its connection does what the server says.
+    fn take(&mut self, index: usize, most: usize) {
+        let client = &mut self.clients[index];
+        let Some(id) = client.id else { return };
+        let outgoing = self.server.outgoing(id);
+        let (bytes, close) = (outgoing.bytes, outgoing.close);
+        let too_much = bytes.len() > self.outbox_limit + LAST_WORDS;
+        let fault = too_much.then(|| format!("{} bytes wait for {}", bytes.len(), client.name));
+        let taken = bytes.len().min(most);
+        client.received.extend_from_slice(&bytes[..taken]);
+        // What is given up in the end was whole until then.
+        if close != Close::Now {
+            client.pending = bytes[taken..].to_vec();
+        }
+        let drained = taken == bytes.len();
+        self.server.sent(id, taken);
+        if !client.cut_off && (close == Close::Now || (close == Close::WhenSent && drained)) {
+            client.cut_off = true;
+            self.server.hung_up(id, self.now);
+        }
+        self.fault = self.fault.take().or(fault);
+    }
+
+    fn act_and_remember(&mut self, deed: Deed) {
+        self.act(&deed, &mut |len| len);
+        self.deeds.push(deed);
+    }
+}
+
+impl Wire for &mut Crowd {
+    fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+
+    fn send(&mut self, client: &str, bytes: &[u8]) {
+        self.act_and_remember(Deed::Send(client.into(), bytes.into()));
+    }
+
+    fn end_half(&mut self, client: &str) {
+        self.act_and_remember(Deed::EndHalf(client.into()));
+    }
+
+    fn hang_up(&mut self, client: &str) {
+        self.act_and_remember(Deed::HangUp(client.into()));
+    }
+
+    fn set_reading(&mut self, client: &str, reads: bool) {
+        self.act_and_remember(Deed::Reading(client.into(), reads));
+    }
+
+    fn tick(&mut self, time: Duration) {
+        self.act_and_remember(Deed::Tick(time));
+    }
+
+    fn receive(&mut self, client: &str, _: bool) -> Vec<u8> {
+        let index = self.connect(client);
+        let client = &mut self.clients[index];
+        let told = std::mem::replace(&mut client.told, client.received.len());
+        client.received[told..].to_vec()
+    }
+
+    fn is_cut_off(&mut self, client: &str) -> bool {
+        self.client(client).map_or(true, |client| client.cut_off)
+    }
+
+    fn settle(&mut self) {
+        self.pump();
+    }
+}

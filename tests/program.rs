@@ -1,0 +1,248 @@
+//! The program as its users have it: what it prints, how it ends, whom it lets in, what it logs.
+//!
+//! Left out on purpose: protocol beyond a login, and the ports that it picks by itself, which others may have.
+
+#![cfg(feature = "program")]
+#![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use loquat::legacy_digest;
+
+/// How long the program may take for anything.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LISTENING: &str = "loquat: listening on ";
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loquat"));
+    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+/// A program that is to end by itself.
+fn run(args: &[&str]) -> Output {
+    command(args).output().unwrap()
+}
+
+/// A program that serves, until it goes out of sight.
+struct Program {
+    child: Child,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Program {
+    /// Starts it, and reads where it listens: in so many places.
+    fn start(command: &mut Command, listeners: usize) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut program = Self { child, addresses: Vec::new() };
+        for _ in 0..listeners {
+            let line = receiver.recv_timeout(PATIENCE).unwrap();
+            let address = line.strip_prefix(LISTENING).unwrap_or_else(|| panic!("it printed {line:?}"));
+            program.addresses.push(address.parse().unwrap());
+        }
+        program
+    }
+
+    fn serve(args: &[&str]) -> Self {
+        Self::start(&mut command(args), args.iter().filter(|arg| **arg == "--listen").count())
+    }
+
+    /// Over loopback, wherever it listens.
+    fn connect(&self) -> Client {
+        let port = self.addresses.first().unwrap().port();
+        Client::connect((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// What it has logged, once it is ended.
+    fn end(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        log
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.wait();
+    }
+}
+
+struct Client {
+    socket: TcpStream,
+    id: String,
+    features: String,
+}
+
+impl Client {
+    /// Connects, and exchanges headers.
+    fn connect(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self { socket, id: String::new(), features: String::new() };
+        client.features = client.ask(
+            "<stream:stream version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+            "</stream:features>",
+        );
+        let (_, behind) = client.features.split_once(" id='").unwrap();
+        client.id = behind.split_once('\'').unwrap().0.into();
+        client
+    }
+
+    /// Says something, and listens up to `end`.
+    fn ask(&mut self, text: &str, end: &str) -> String {
+        self.socket.write_all(text.as_bytes()).unwrap();
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains(end) {
+            let mut buffer = [0; 4096];
+            let n = self.socket.read(&mut buffer).unwrap();
+            assert!(n > 0, "instead of {end} it ended behind {}", String::from_utf8_lossy(&heard));
+            heard.extend_from_slice(buffer.get(..n).unwrap());
+        }
+        String::from_utf8(heard).unwrap()
+    }
+
+    /// A request before login; what the answer begins with.
+    fn set(&mut self, ns: &str, fields: &[(&str, &str)]) -> String {
+        let fields: String = fields.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+        self.ask(&format!("<iq type='set' id='i'><query xmlns='{ns}'>{fields}</query></iq>"), "id='i'")
+    }
+
+    fn log_in(&mut self, name: &str, kind: &str, secret: &str) -> String {
+        self.set("jabber:iq:auth", &[("username", name), (kind, secret), ("resource", "r")])
+    }
+
+    fn register(&mut self, name: &str, password: &str) -> String {
+        self.set("jabber:iq:register", &[("username", name), ("password", password)])
+    }
+}
+
+#[test]
+fn it_says_where_it_listens() {
+    let program = Program::serve(&["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
+    for &address in &program.addresses {
+        assert!(address.ip() == Ipv4Addr::LOCALHOST && address.port() != 0);
+        Client::connect(address);
+    }
+}
+
+#[test]
+fn help_and_version() {
+    for (flag, beginning, somewhere) in [
+        ("--help", "loquat: ", "usage: loquat "),
+        ("--version", concat!("loquat ", env!("CARGO_PKG_VERSION"), "\n"), "RFC 6121"),
+    ] {
+        let output = run(&[flag]);
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed.starts_with(beginning) && printed.contains(somewhere), "{printed}");
+        assert!(output.status.success() && output.stderr.is_empty(), "{flag}");
+    }
+}
+
+/// Holds that the program ends with this status, after one line for people.
+fn fails(args: &[&str], status: i32, reason: &str) {
+    let output = run(args);
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {complaint}");
+    assert!(complaint.starts_with("loquat: ") && complaint.contains(reason), "{args:?}: {complaint}");
+    assert_eq!(complaint.matches('\n').count(), 1, "{args:?}: {complaint}");
+    assert!(output.stdout.is_empty(), "{args:?}");
+}
+
+#[test]
+fn what_it_cannot_use_ends_it_with_one_line() {
+    fails(&["--nope"], 2, "--nope");
+    fails(&["--listen", "5222"], 2, "0.0.0.0:5222");
+    fails(&["--domain", "a@b"], 2, "--domain a@b");
+    fails(&["--alias", "a/b"], 2, "--alias a/b");
+    fails(&["--listen", "127.0.0.1:0", "--user", "a b:secret"], 2, "--user a b");
+    fails(&["--listen", "127.0.0.1:0", "--user", "a:secret", "--user", "A:secret"], 2, "taken");
+}
+
+#[test]
+fn a_port_that_others_have_ends_it_with_one_line() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    fails(&["--listen", &address], 1, &address);
+}
+
+#[test]
+fn accounts_of_the_command_line_can_log_in() {
+    let program = Program::serve(&[
+        "--domain",
+        "Chat.Example",
+        "--listen",
+        "127.0.0.1:0",
+        "--user",
+        "Romeo:with:colons",
+        "--user",
+        "用户1:密码一",
+    ]);
+    let answer = program.connect().log_in("romeo", "password", "with:colons");
+    assert!(answer.contains("type='result'") && answer.contains("to='romeo@chat.example/r'"), "{answer}");
+    let mut client = program.connect();
+    let digest = legacy_digest(&client.id, "密码一");
+    let answer = client.log_in("用户1", "digest", &digest);
+    assert!(answer.contains("to='用户1@chat.example/r'"), "{answer}");
+    let answer = program.connect().log_in("romeo", "password", "with");
+    assert!(answer.contains("type='error'"), "{answer}");
+}
+
+/// Whether anybody may make an account, by what is offered and by what happens.
+fn is_open(args: &[&str]) -> bool {
+    let program = Program::serve(args);
+    let mut client = program.connect();
+    let offered = client.features.contains("http://jabber.org/features/iq-register");
+    let done = client.register("juliet", "secret").contains("type='result'");
+    assert_eq!(offered, done, "{args:?}");
+    done
+}
+
+#[test]
+fn registration_is_open_only_where_all_listeners_are_on_loopback() {
+    assert!(is_open(&["--listen", "127.0.0.1:0"]));
+    assert!(!is_open(&["--listen", "127.0.0.1:0", "--registration", "closed"]));
+    assert!(!is_open(&["--listen", "0.0.0.0:0"]));
+    assert!(!is_open(&["--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0"]));
+    assert!(is_open(&["--listen", "0.0.0.0:0", "--registration", "open"]));
+}
+
+/// RFC 4616 for `secretive` with the password below, in base64.
+const PLAIN: &str = "AHNlY3JldGl2ZQBvcGVuIHNlc2FtZQ==";
+const PASSWORD: &str = "open sesame";
+
+#[test]
+fn no_secret_is_logged() {
+    let args = ["--listen", "127.0.0.1:0", "--user", "romeo:open sesame", "--registration", "open"];
+    let program = Program::start(command(&args).env("RUST_LOG", "trace"), 1);
+    let mut client = program.connect();
+    let digest = legacy_digest(&client.id, PASSWORD);
+    assert!(client.register("secretive", PASSWORD).contains("type='result'"));
+    assert!(client.register("romeo", PASSWORD).contains("type='error'"));
+    assert!(client.log_in("romeo", "digest", "open sesame?").contains("type='error'"));
+    assert!(client.log_in("open sesame", "password", "romeo").contains("type='error'"));
+    assert!(client.log_in("romeo", "digest", &digest).contains("type='result'"));
+    let mut client = program.connect();
+    let auth = format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{PLAIN}</auth>");
+    client.ask(&auth, "<success ");
+    let mut client = program.connect();
+    assert!(client.log_in("secretive", "password", PASSWORD).contains("type='result'"));
+    let message =
+        format!("<message to='romeo@localhost' id='m'><body>{PASSWORD}</body></message><presence id='p'/>");
+    client.ask(&message, "id='p'");
+    let stream_id = client.id;
+    let log = program.end();
+    assert!(log.contains("romeo@localhost/r"), "is anything logged at all? {log}");
+    for secret in [PASSWORD, &digest, PLAIN, &stream_id] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+}
