@@ -73,6 +73,8 @@ struct Ledger {
     received: u32,
     /// An answer to our `<r/>` is still to come.
     requested: bool,
+    /// A stanza has been written since our last `<r/>`.
+    unasked: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -174,34 +176,30 @@ impl Outboxes {
         if outbox.bytes.capacity() == 0 {
             outbox.bytes = self.spares.pop().unwrap_or_default();
         }
-        if let Some(held) = &mut outbox.held {
-            match hold().filter(|_| held.len() < MAX_HELD) {
-                Some(news) => {
-                    let kept = held.entry(news).or_default();
-                    kept.clear();
-                    write(kept);
-                    if kept.len() > MAX_HELD_BYTES {
-                        outbox.release();
-                        self.mark_dirty(key);
-                    }
-                    return true;
-                }
-                None => outbox.release(),
-            }
-        }
-        let before = outbox.bytes.len();
+        let start = outbox.bytes.len();
         write(&mut outbox.bytes);
+        let written = outbox.bytes.len() - start;
+        if outbox.hold_back(start, hold) {
+            return true;
+        }
+        let before = outbox.bytes.len() - written;
         let fits = outbox.waiting() <= limit;
         if fits {
             outbox.enter(before, is_stanza);
         } else {
             outbox.bytes.truncate(before);
-            log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
-            outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
-            self.doomed.push_back(key);
+            self.cut_off(key);
         }
         self.mark_dirty(key);
         fits
+    }
+
+    /// The limit is reached.
+    fn cut_off(&mut self, key: Key) {
+        let Some(outbox) = self.get_mut(key) else { return };
+        log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
+        outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
+        self.doomed.push_back(key);
     }
 
     /// Ends a stream, orderly or with an error, before the next stanza is read; until then it still takes answers.
@@ -335,7 +333,7 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
-        if outbox.ledger.as_ref().is_some_and(|ledger| !ledger.requested && ledger.has_stanzas()) {
+        if outbox.ledger.as_ref().is_some_and(|ledger| ledger.wants_acknowledgement()) {
             self.mark_dirty(key);
         }
         result
@@ -381,10 +379,14 @@ impl Outboxes {
 impl Outboxes {
     /// Holds back what can wait from now on, or sends all of it.
     pub(crate) fn set_active(&mut self, key: Key, active: bool) {
+        let limit = self.limit;
         let Some(outbox) = self.get_mut(key) else { return };
         if active {
             outbox.release();
             outbox.held = None;
+            if outbox.waiting() > limit {
+                self.cut_off(key);
+            }
             self.mark_dirty(key);
         } else if outbox.held.is_none() {
             outbox.held = Some(Box::default());
@@ -407,9 +409,12 @@ fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
 /// the last counts.
 fn can_wait(element: &Element) -> Option<&'static str> {
     let is_news = |child: &Element| child.ns() == ns::CHAT_STATES || child.is("thread", ns::CLIENT);
+    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES);
     match (element.name(), element.attr("type")) {
         ("presence", None | Some("unavailable")) => Some("presence"),
-        ("message", None | Some("chat" | "normal")) if element.children().all(is_news) => Some("chat state"),
+        ("message", None | Some("chat" | "normal")) if is_state() && element.children().all(is_news) => {
+            Some("chat state")
+        }
         _ => None,
     }
 }
@@ -435,6 +440,25 @@ impl Outbox {
     fn enter(&mut self, before: usize, is_stanza: bool) {
         if let Some(ledger) = &mut self.ledger {
             ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, is_stanza });
+            ledger.unasked |= is_stanza;
+        }
+    }
+
+    /// Holds back what was written behind `start`, if the client is inactive and that can wait; otherwise what was held
+    /// back before goes before it.
+    fn hold_back(&mut self, start: usize, hold: impl FnOnce() -> Option<(&'static str, String)>) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let last = self.bytes.split_off(start);
+        match hold().filter(|_| held.len() < MAX_HELD && last.len() <= MAX_HELD_BYTES) {
+            Some(news) => {
+                held.insert(news, last);
+                true
+            }
+            None => {
+                self.release();
+                self.bytes.extend_from_slice(&last);
+                false
+            }
         }
     }
 
@@ -451,10 +475,10 @@ impl Outbox {
     /// Asks for an acknowledgement where one is missing, once at a time.
     fn request_acknowledgement(&mut self) {
         let Some(ledger) = &mut self.ledger else { return };
-        if self.state != State::Open || ledger.requested || !ledger.has_stanzas() {
+        if self.state != State::Open || !ledger.wants_acknowledgement() {
             return;
         }
-        ledger.requested = true;
+        (ledger.requested, ledger.unasked) = (true, false);
         let before = self.bytes.len();
         self.bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
         self.enter(before, false);
@@ -465,18 +489,13 @@ impl Outbox {
         let Some(ledger) = &mut self.ledger else { return Ok(()) };
         ledger.requested = false;
         let news = h.wrapping_sub(ledger.acknowledged);
-        let stanzas = ledger.stanzas_within(self.sent);
-        if usize::try_from(news).map_or(true, |news| news > stanzas) {
-            return Err(ledger.acknowledged.wrapping_add(u32::try_from(stanzas).unwrap_or(u32::MAX)));
-        }
+        let Some((entries, bytes)) = ledger.first(news).filter(|(_, bytes)| *bytes <= self.sent) else {
+            let sent = u32::try_from(ledger.stanzas_within(self.sent)).unwrap_or(u32::MAX);
+            return Err(ledger.acknowledged.wrapping_add(sent));
+        };
         ledger.acknowledged = h;
-        let (mut left, mut done) = (news, 0);
-        while left > 0 {
-            let Some(entry) = ledger.entries.pop_front() else { break };
-            done += entry.bytes;
-            left -= u32::from(entry.is_stanza);
-        }
-        self.forget_front(done);
+        ledger.entries.drain(..entries);
+        self.forget_front(bytes);
         Ok(())
     }
 
@@ -527,6 +546,20 @@ impl Outbox {
 }
 
 impl Ledger {
+    /// How many entries, and bytes, there are up to the end of so many stanzas; `None` if there are not so many.
+    fn first(&self, stanzas: u32) -> Option<(usize, usize)> {
+        let (mut left, mut entries, mut bytes) = (stanzas, 0, 0);
+        for entry in &self.entries {
+            if left == 0 {
+                break;
+            }
+            left -= u32::from(entry.is_stanza);
+            entries += 1;
+            bytes += entry.bytes;
+        }
+        (left == 0).then_some((entries, bytes))
+    }
+
     /// How many stanzas are complete within the first `bytes`.
     fn stanzas_within(&self, bytes: usize) -> usize {
         let mut end = 0;
@@ -537,8 +570,10 @@ impl Ledger {
         within.filter(|entry| entry.is_stanza).count()
     }
 
-    fn has_stanzas(&self) -> bool {
-        self.entries.iter().any(|entry| entry.is_stanza)
+    /// Whether an `<r/>` may bring anything new. A client that counts wrongly, and so never acknowledges all, is not
+    /// asked again for the same: question and answer would chase each other for ever.
+    fn wants_acknowledgement(&self) -> bool {
+        !self.requested && self.unasked && self.entries.iter().any(|entry| entry.is_stanza)
     }
 }
 
@@ -620,6 +655,8 @@ mod tests {
         assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
         assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
         assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
+        assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+        assert_eq!(send_all(&mut outboxes, key), "", "but not again while there is nothing new");
         assert_eq!(outboxes.take_unacknowledged(key), [b"two".to_vec(), b"three".to_vec()]);
     }
 
@@ -689,6 +726,23 @@ mod tests {
         outboxes.resume(old, new);
         assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
         assert_eq!(outboxes.acknowledge(new, 3), Ok(()));
+    }
+
+    #[test]
+    fn an_inactive_client_has_no_more_room_than_others() {
+        let presence = |from: &'static str, bytes: usize| {
+            Element::new("presence", ns::CLIENT).with_attr("from", from).with_text("x".repeat(bytes))
+        };
+        let (mut outboxes, key) = one(10_000);
+        outboxes.set_active(key, false);
+        assert!(outboxes.send(key, &presence("a", 5_000)), "too long to be held back");
+        assert!(!outboxes.send(key, &presence("a", 5_000)));
+        assert_eq!(outboxes.next_doomed(), Some(key));
+        let (mut outboxes, key) = one(5_000);
+        outboxes.set_active(key, false);
+        assert!(outboxes.send(key, &presence("a", 3_000)) && outboxes.send(key, &presence("b", 3_000)));
+        outboxes.set_active(key, true);
+        assert_eq!(outboxes.next_doomed(), Some(key));
     }
 
     #[test]

@@ -67,15 +67,35 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     }
 }
 
-/// RFC 6121 4.5.2: the stream is gone, so the server says it. Disconnects the session, if it is still on that stream, and
-/// tells what priority it had if it was available.
+/// The stream is gone: disconnects the session, if it is still on that stream, and tells what priority it had if it was
+/// available.
 pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
     let (user, resource) = (from.local()?, from.resource()?);
-    let session = ctx.tables.sessions.remove(user, resource, stream)?;
+    ctx.tables.sessions.find(user, resource).filter(|session| session.stream == stream)?;
+    let priority = leave(ctx, from);
+    ctx.tables.sessions.remove(user, resource, stream);
     ctx.events.session(|| Event::Gone(from.clone()));
-    let was_available = session.presence.is_some();
-    take_leave(ctx, from, user, &goodbye(from.as_str()), was_available, &session.directed);
-    was_available.then_some(session.priority)
+    priority
+}
+
+/// RFC 6121 4.5.2: the server says for a resource that it is unavailable. Tells what priority it had if it was not.
+fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
+    let user = from.local()?;
+    let session = ctx.tables.sessions.find_mut(user, from.resource()?)?;
+    let was_available = session.presence.take().is_some();
+    let priority = session.priority;
+    let directed = std::mem::take(&mut session.directed);
+    take_leave(ctx, from, user, &goodbye(from.as_str()), was_available, &directed);
+    was_available.then_some(priority)
+}
+
+/// The same for all resources of an account.
+pub(crate) fn leave_all(ctx: &mut Ctx<'_>, owner: &Jid) {
+    let sessions = ctx.tables.sessions.of(owner.local().unwrap_or_default()).iter();
+    let addresses: Vec<_> = sessions.filter_map(|s| owner.with_resource(&s.resource).ok()).collect();
+    for address in addresses {
+        leave(ctx, &address);
+    }
 }
 
 /// Who could see `from` is told that it goes: whom its presence was broadcast to, if it was, and whom it was sent to in

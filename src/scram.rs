@@ -125,6 +125,11 @@ impl std::fmt::Debug for Exchange {
 }
 
 impl Exchange {
+    /// Whether it is with these keys.
+    pub(crate) fn is_about(&self, keys: &Keys) -> bool {
+        self.keys.stored_key == keys.stored_key
+    }
+
     /// Our first message.
     pub(crate) fn server_first(&self) -> &str {
         &self.server_first

@@ -35,6 +35,9 @@ pub type StreamId = Key;
 /// Bytes of the secret that makes the salts of names that nobody has.
 const DECOY_BYTES: usize = 20;
 
+/// So many timers may be stale, and some more for each stream.
+const STALE_TIMERS: usize = 64;
+
 /// How many streams in use are passed over in the search for one that may rest.
 const RESTLESS: usize = 4;
 
@@ -148,9 +151,13 @@ impl Server {
     /// keeps the others waiting.
     pub fn receive(&mut self, id: StreamId, bytes: &[u8], now: Now) {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reads()) else { return };
+        let deadline = stream.deadline();
         stream.push(bytes, std::mem::take(&mut self.spare), now.monotonic);
         while self.with(id, now, Stream::step) == Some(true) {
             self.settle(now);
+        }
+        if self.streams.get(id).and_then(|stream| stream.deadline()) != deadline {
+            self.set_timer(id);
         }
         if let Some(stream) = self.streams.get_mut(id) {
             self.spare = stream.take_spare();
@@ -164,6 +171,10 @@ impl Server {
 
     /// Only so many streams have a parser at hand; the one that was used least lately lets go of its own.
     fn lay_one_to_rest(&mut self) {
+        if self.awake.len() > 2 * self.streams.len() + RESTLESS {
+            let Self { awake, streams, .. } = self;
+            awake.retain(|key| streams.get(*key).is_some());
+        }
         if self.awake.len() <= self.config.limits.parsers {
             return;
         }
@@ -366,8 +377,14 @@ impl Server {
     }
 
     fn set_timer(&mut self, key: Key) {
-        if let Some(deadline) = self.streams.get(key).and_then(|stream| stream.deadline()) {
-            self.timers.push(Reverse((deadline, key)));
+        let Self { streams, timers, .. } = self;
+        let deadline = |key| streams.get(key).and_then(|stream| stream.deadline());
+        if let Some(deadline) = deadline(key) {
+            timers.push(Reverse((deadline, key)));
+        }
+        // Those that nobody wants any more go when they come up, or when they are too many.
+        if timers.len() > STALE_TIMERS + 4 * streams.len() {
+            timers.retain(|Reverse((at, key))| deadline(*key) == Some(*at));
         }
     }
 }

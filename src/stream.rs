@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::events::Event;
-use crate::features::{self, Login, Outcome};
+use crate::features::{self, Login, Outcome, Proved};
 use crate::jid::Jid;
 use crate::ns;
 use crate::peer::Peer;
@@ -33,8 +33,8 @@ use crate::xml::writer::{attribute, write_in_stream};
 use crate::xml::{Element, Header, Item, Reader, XmlLimits};
 
 enum Phase {
-    /// For the stream header; SASL may have proved an account (its bare address) before.
-    Waiting(Option<Jid>),
+    /// For the stream header; SASL may have proved an account before.
+    Waiting(Option<Proved>),
     /// The headers are exchanged.
     Login(Box<Login>),
     /// Logged in.
@@ -213,17 +213,19 @@ impl Stream {
         Ok(())
     }
 
-    /// RFC 6120 7.7.2.2: a login takes over a resource that is in use.
+    /// RFC 6120 7.7.2.2: a login takes over a resource that is in use, and gets what was for it and was not acknowledged.
     fn bind(&mut self, ctx: &mut Ctx<'_>, address: Jid) {
         let (Some(user), Some(resource)) = (address.local(), address.resource()) else { return };
-        if let Some(old) = ctx.tables.sessions.find(user, resource).map(|session| session.stream) {
-            presence::gone(ctx, &address, old);
-            ctx.outboxes.end(old, Some(StreamError::Conflict));
-        }
+        let old = ctx.tables.sessions.find(user, resource).map(|session| session.stream);
+        let priority = old.and_then(|old| presence::gone(ctx, &address, old));
         ctx.tables.sessions.add(user, resource, self.key);
         ctx.events.session(|| Event::Bound(address.clone()));
         log::info!("{} {} is {address}", self.key, self.peer);
         self.become_bound(ctx, address);
+        if let Some(old) = old {
+            ctx.outboxes.end(old, Some(StreamError::Conflict));
+            give_all_back(ctx, old, priority);
+        }
     }
 
     /// XEP-0198 section 5: the session goes on here, and whatever stream it was on ends.
@@ -309,9 +311,7 @@ impl Stream {
         if let Some(address) = address {
             log::info!("{} {address} is gone", self.key);
             let priority = presence::gone(ctx, &address, self.key);
-            for stanza in ctx.outboxes.take_unacknowledged(self.key) {
-                give_back(ctx, &stanza, priority);
-            }
+            give_all_back(ctx, self.key, priority);
         }
         self.reader.stop();
         self.deadline = Some(ctx.now.monotonic + ctx.config.limits.closing_time);
@@ -319,7 +319,13 @@ impl Stream {
     }
 }
 
-/// XEP-0198 section 8: what a stream did not acknowledge goes where it would have gone without that stream.
+/// XEP-0198 section 4: what a stream did not acknowledge goes where it would have gone without that stream.
+fn give_all_back(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) {
+    for stanza in ctx.outboxes.take_unacknowledged(stream) {
+        give_back(ctx, &stanza, priority);
+    }
+}
+
 fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
     let text = String::from_utf8_lossy(stanza);
     // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held to.

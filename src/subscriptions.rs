@@ -199,6 +199,10 @@ pub(crate) fn part(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscrip
     if left.is_from() {
         presence::withdraw(ctx, owner, contact);
     }
+    send_farewell(ctx, owner, contact, left);
+}
+
+fn send_farewell(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) {
     if left.is_to() || left.is_pending_out() {
         send(ctx, &Letter::new(owner, contact, SubscriptionType::Unsubscribe));
     }
@@ -207,11 +211,15 @@ pub(crate) fn part(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscrip
     }
 }
 
-/// The account of `gone` is no more, and these were its contacts. What others had approved for it beforehand is not for
-/// whoever takes the name next.
-pub(crate) fn bury(ctx: &mut Ctx<'_>, gone: &Jid, contacts: Vec<(Jid, Subscription)>) {
+/// XEP-0077 3.2: the account of `gone` is no more, and these were its contacts. All whom it had to do with are told, and what
+/// others had approved for it beforehand is not for whoever takes the name next.
+pub(crate) fn bury(ctx: &mut Ctx<'_>, gone: &Jid, contacts: &[(Jid, Subscription)]) {
+    for (contact, _) in contacts.iter().filter(|(_, left)| left.is_from()) {
+        presence::withdraw(ctx, gone, contact);
+    }
+    presence::leave_all(ctx, gone);
     for (contact, left) in contacts {
-        part(ctx, gone, &contact, left);
+        send_farewell(ctx, gone, contact, *left);
     }
     for name in ctx.tables.accounts.names() {
         let contact = ctx.tables.accounts.contact(&name, gone.as_str());

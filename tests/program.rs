@@ -5,12 +5,14 @@
 #![cfg(feature = "program")]
 #![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loquat::legacy_digest;
 
@@ -18,15 +20,27 @@ use loquat::legacy_digest;
 const PATIENCE: Duration = Duration::from_secs(10);
 const LISTENING: &str = "loquat: listening on ";
 
+/// The program, which keeps nothing unless it is told where.
 fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loquat"));
     command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    if !args.contains(&"--data") {
+        command.arg("--in-memory");
+    }
     command
 }
 
 /// A program that is to end by itself.
 fn run(args: &[&str]) -> Output {
-    command(args).output().unwrap()
+    let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// A program that serves, until it goes out of sight.
@@ -165,7 +179,7 @@ fn what_it_cannot_use_ends_it_with_one_line() {
     fails(&["--domain", "a@b"], 2, "--domain a@b");
     fails(&["--alias", "a/b"], 2, "--alias a/b");
     fails(&["--listen", "127.0.0.1:0", "--user", "a b:secret"], 2, "--user a b");
-    fails(&["--listen", "127.0.0.1:0", "--user", "a:secret", "--user", "A:secret"], 2, "taken");
+    fails(&["--listen", "127.0.0.1:0", "--user", "a:"], 2, "--user a");
 }
 
 #[test]
@@ -195,6 +209,19 @@ fn accounts_of_the_command_line_can_log_in() {
     assert!(answer.contains("to='用户1@chat.example/r'"), "{answer}");
     let answer = program.connect().log_in("romeo", "password", "with");
     assert!(answer.contains("type='error'"), "{answer}");
+}
+
+#[test]
+fn accounts_in_a_folder_outlive_the_program() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("program-data");
+    let _ = fs::remove_dir_all(&folder); // of an earlier run
+    let args = ["--listen", "127.0.0.1:0", "--data", folder.to_str().unwrap()];
+    let program = Program::serve(&args);
+    assert!(program.connect().register("juliet", PASSWORD).contains("type='result'"));
+    program.end();
+    let program = Program::serve(&args);
+    assert!(program.connect().log_in("juliet", "password", PASSWORD).contains("type='result'"));
+    assert!(program.connect().register("juliet", "another").contains("type='error'"));
 }
 
 /// Whether anybody may make an account, by what is offered and by what happens.

@@ -32,8 +32,7 @@ fuzz_target!(|data: &[u8]| {
 fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, restart: u8) -> (Vec<String>, Option<XmlError>) {
     let (mut reader, mut items, mut stanzas) = (Reader::new(LIMITS), Vec::new(), 0);
     for piece in pieces {
-        let spare = reader.take_spare();
-        reader.push(piece, spare);
+        reader.push(piece);
         loop {
             match reader.next_item() {
                 Ok(Some(Item::Header(header))) => {

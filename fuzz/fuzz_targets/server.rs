@@ -23,13 +23,17 @@ use loquat::Config;
 use written::Piece;
 
 fuzz_target!(|data: &[u8]| {
-    if let Err(fault) = run(data) {
+    let heard = run(data, 100);
+    if let Err(fault) = &heard {
         panic!("{fault}");
+    }
+    if data.len() % 4 == 0 {
+        assert_eq!(run(data, 0), heard, "a server that keeps no parser says something else");
     }
 });
 
-fn run(data: &[u8]) -> Result<(), String> {
-    let mut crowd = Crowd::new(config(data)?);
+fn run(data: &[u8], parsers: usize) -> Result<Vec<String>, String> {
+    let mut crowd = Crowd::new(config(data, parsers)?);
     // What is random in a recorded session is repeated here.
     let asked = crowd.asked();
     bystanders::arrive(&mut crowd)?;
@@ -60,10 +64,11 @@ fn act(crowd: &mut Crowd, deed: &Deed, piece: usize) {
 }
 
 /// Small limits, so that inputs reach them.
-fn config(data: &[u8]) -> Result<Config, String> {
+fn config(data: &[u8], parsers: usize) -> Result<Config, String> {
     let mut config = Config::new("localhost").map_err(|error| error.to_string())?;
     config.scram_iterations = 1;
     config.registration = data.len() % 8 != 0;
+    config.limits.parsers = parsers;
     config.limits.connections = 6;
     config.limits.outbox_bytes = 8_000;
     config.limits.stanza_bytes = 4_000;

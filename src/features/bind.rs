@@ -17,6 +17,10 @@ pub(super) const FEATURE: Feature = Feature {
     spec: "RFC 6120 section 7: Resource Binding",
     stream_feature: |_, login| login.account.as_ref().map(|_| Element::new("bind", NS)),
     login: &[Route { name: "bind", ns: NS, at: Stage::Authenticated, kind: IqType::Set, handler: bind }],
+    iq: &[
+        Route { name: "bind", ns: NS, at: Target::Account, kind: IqType::Set, handler: bind_again },
+        Route { name: "bind", ns: NS, at: Target::Host, kind: IqType::Set, handler: bind_again },
+    ],
     ..Feature::NOTHING
 };
 
@@ -35,23 +39,28 @@ pub(super) const SESSION: Feature = Feature {
 
 /// RFC 6120 7.6 and 7.7: the client's resource, or one of ours.
 fn bind(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
-    let account = login.account.as_ref().ok_or(Condition::NotAuthorized)?;
-    // The account may have been ended since SASL proved it.
-    if !ctx.tables.accounts.exists(account.local().unwrap_or_default()) {
-        return Err(Condition::NotAuthorized.into());
-    }
+    // The account may have been ended since SASL proved it, and may be another's by now.
+    let account = login.account.as_ref().filter(|account| account.holds(ctx));
+    let account = &account.ok_or(Condition::NotAuthorized)?.address;
     let wanted =
         set.payload().and_then(|bind| bind.child_text("resource", NS)).filter(|text| !text.is_empty());
     let resource = match wanted {
         Some(wanted) => wanted.into_owned(),
         None => ctx.random.token().map_err(|_| Condition::InternalServerError)?,
     };
-    let address = account
-        .with_resource(&resource)
-        .map_err(|error| StanzaError::because(Condition::BadRequest, error.to_string()))?;
+    let address = account.with_resource(&resource).map_err(|error| {
+        // RFC 6120 7.7.3: one may try again, but not for ever.
+        login.failures += 1;
+        StanzaError::because(Condition::BadRequest, error.to_string())
+    })?;
     let jid = Element::new("jid", NS).with_text(address.as_str().to_owned());
     login.outcome = Some(Outcome::Bound(address));
     Ok(Some(Element::new("bind", NS).with(jid)))
+}
+
+/// RFC 6120 7.6.2.2: a stream has one resource.
+fn bind_again(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+    Err(StanzaError::because(Condition::NotAllowed, "this stream has a resource"))
 }
 
 fn session(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {

@@ -26,16 +26,23 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NOTHING
 };
 
-fn check_offered(ctx: &Ctx<'_>) -> Result<(), StanzaError> {
-    match ctx.config.legacy_auth {
-        true => Ok(()),
-        false => Err(StanzaError::because(Condition::ServiceUnavailable, "log in by SASL, please")),
+/// XEP-0078 sections 3 and 7: whether there is this login at all, and for one who may have failed by SASL before.
+fn check_allowed(ctx: &Ctx<'_>, login: &mut Login) -> Result<(), StanzaError> {
+    if !ctx.config.legacy_auth {
+        return Err(StanzaError::because(Condition::ServiceUnavailable, "log in by SASL, please"));
     }
+    if login.sasl_failed {
+        login.outcome =
+            Some(Outcome::Ended(StreamError::PolicyViolation("a login by SASL has failed before")));
+        // Not 401, at which some clients throw their account away.
+        return Err(Condition::NotAllowed.into());
+    }
+    Ok(())
 }
 
 /// XEP-0078 3.1: which fields a login needs.
 fn fields(ctx: &mut Ctx<'_>, login: &mut Login, get: &Stanza) -> Answer {
-    check_offered(ctx)?;
+    check_allowed(ctx, login)?;
     let mut username = Element::new("username", NS);
     if let Some(name) = get.payload().and_then(|query| query.child_text("username", NS)) {
         username = username.with_text(name.into_owned());
@@ -49,13 +56,7 @@ fn fields(ctx: &mut Ctx<'_>, login: &mut Login, get: &Stanza) -> Answer {
 
 /// XEP-0078 3.1: the login itself.
 fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
-    check_offered(ctx)?;
-    if login.sasl_failed {
-        // XEP-0078 section 2: this is no second chance for one who failed by SASL.
-        login.outcome =
-            Some(Outcome::Ended(StreamError::PolicyViolation("a login by SASL has failed before")));
-        return Err(Condition::NotAuthorized.into());
-    }
+    check_allowed(ctx, login)?;
     let field =
         |name| set.payload().and_then(|query| query.child_text(name, NS)).filter(|text| !text.is_empty());
     let missing = || {
@@ -77,7 +78,7 @@ fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
     let user = address.local().unwrap_or_default();
     if !login.may_try(ctx, user) {
-        // Not 401, at which some clients throw their account away.
+        // Not 401 here either.
         return Err(StanzaError::because(
             Condition::ResourceConstraint,
             "too many failed logins; try again later",

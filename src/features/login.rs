@@ -2,6 +2,7 @@
 //!
 //! Left out on purpose: how it gets on; [`crate::stream`] acts on [`Login::outcome`].
 
+use crate::codec::Digest;
 use crate::ctx::Ctx;
 use crate::error::StreamError;
 use crate::jid::Jid;
@@ -15,10 +16,10 @@ pub(crate) struct Login {
     /// The id that our header gave the stream.
     pub(crate) stream_id: String,
     pub(crate) peer: Peer,
-    /// The bare address of the account, once SASL has proved it; a resource is to be bound then.
-    pub(crate) account: Option<Jid>,
+    /// The account, once SASL has proved it; a resource is to be bound then.
+    pub(crate) account: Option<Proved>,
     /// A SASL exchange that waits for the client's next message.
-    pub(crate) exchange: Option<(Jid, Exchange)>,
+    pub(crate) exchange: Option<Awaited>,
     /// How often a login has failed.
     pub(crate) failures: u32,
     /// Whether one of them was by SASL.
@@ -27,11 +28,49 @@ pub(crate) struct Login {
     pub(crate) outcome: Option<Outcome>,
 }
 
+/// An account that SASL has proved.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    /// Its bare address.
+    pub(crate) address: Jid,
+    /// What stood for its password then. It changes with the password, and with the owner of the name.
+    key: Digest,
+}
+
+impl Proved {
+    pub(crate) fn new(ctx: &Ctx<'_>, address: Jid) -> Self {
+        let key = ctx.tables.accounts.keys(address.local().unwrap_or_default()).stored_key;
+        Self { address, key }
+    }
+
+    /// Whether it is still the same account, with the same password.
+    pub(crate) fn holds(&self, ctx: &Ctx<'_>) -> bool {
+        let user = self.address.local().unwrap_or_default();
+        ctx.tables.accounts.keys(user).stored_key == self.key
+    }
+}
+
+/// The ways to log in by SASL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    Plain,
+    ScramSha1,
+}
+
+/// Which message of a SASL exchange is to come.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// The first, which might have come with `<auth/>`.
+    First(Mechanism),
+    /// SCRAM's last, for this account.
+    Last(Jid, Exchange),
+}
+
 /// How a stream gets on.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It restarts as this account's (bare address).
-    Authenticated(Jid),
+    /// It restarts as this account's.
+    Authenticated(Proved),
     /// It has this full address.
     Bound(Jid),
     /// It goes on where another stream was, whose full address it takes (XEP-0198).

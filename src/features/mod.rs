@@ -24,7 +24,7 @@ use crate::slab::Key;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::xml::Element;
 
-pub(crate) use login::{Login, Outcome};
+pub(crate) use login::{Awaited, Login, Mechanism, Outcome, Proved};
 
 /// All features, in the order in which they are offered.
 pub(crate) const FEATURES: &[Feature] = &[
@@ -218,25 +218,14 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
 /// An IQ that the server answers itself, for the host or on behalf of an account.
 fn request(ctx: &mut Ctx<'_>, from: &Jid, target: Target, kind: IqType, stanza: &Stanza) {
     let Some(payload) = stanza.payload() else { return };
-    // Looked up first: a request may end the session that it came from, and is answered all the same.
-    let asker = stream_of(ctx, from);
     let handler = FEATURES.iter().find_map(|feature| find(feature.iq, &target, kind, payload));
     let done = match handler {
         Some(handler) => handler(ctx, from, stanza),
         None => Err(Condition::ServiceUnavailable.into()),
     };
-    match (answer(stanza, done), asker) {
-        (Some(answer), Some(asker)) => {
-            ctx.outboxes.send(asker, &answer);
-        }
-        (Some(answer), None) => router::answer_to(ctx, from, answer),
-        (None, _) => (),
+    if let Some(answer) = answer(stanza, done) {
+        router::answer_to(ctx, from, answer);
     }
-}
-
-fn stream_of(ctx: &Ctx<'_>, address: &Jid) -> Option<Key> {
-    let Owner::Account(user) = ctx.owner_of(address) else { return None };
-    ctx.tables.sessions.find(user, address.resource()?).map(|session| session.stream)
 }
 
 /// The one answer to a request.

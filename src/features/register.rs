@@ -9,7 +9,6 @@ use super::{Answer, Feature, Login, Route, Stage, Target};
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::jid::Jid;
-use crate::presence;
 use crate::stanza::{IqType, Stanza};
 use crate::subscriptions;
 use crate::tables::{AccountError, Change, SALT_BYTES};
@@ -109,8 +108,12 @@ fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
 /// XEP-0077 3.2 and 3.3: one who is logged in ends the account or changes its password.
 fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let user = from.local().filter(|user| ctx.tables.accounts.exists(user)).ok_or(Condition::NotAllowed)?;
-    if set.payload().is_some_and(|query| query.child("remove", NS).is_some()) {
-        return remove(ctx, from, user);
+    let mut fields = set.payload().into_iter().flat_map(Element::children);
+    if fields.any(|field| field.is("remove", NS)) {
+        return match set.payload().map_or(0, |query| query.children().count()) {
+            1 => remove(ctx, from, user),
+            _ => Err(StanzaError::because(Condition::BadRequest, "remove stands alone")),
+        };
     }
     let named =
         field(set, "username").and_then(|name| Jid::new(Some(name.trim()), ctx.config.domain(), None).ok());
@@ -130,15 +133,12 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
 /// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
     let contacts = ctx.tables.accounts.contacts(user);
-    let contacts = contacts.map(|(address, contact)| (address.clone(), contact.subscription)).collect();
+    let contacts =
+        contacts.map(|(address, contact)| (address.clone(), contact.subscription)).collect::<Vec<_>>();
     ctx.tables.change(user, Change::Removed)?;
-    subscriptions::bury(ctx, &from.to_bare(), contacts);
-    let sessions: Vec<_> =
-        ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
-    for (resource, stream) in sessions {
-        if let Ok(address) = from.with_resource(&resource) {
-            presence::gone(ctx, &address, stream);
-        }
+    subscriptions::bury(ctx, &from.to_bare(), &contacts);
+    let streams: Vec<_> = ctx.tables.sessions.of(user).iter().map(|session| session.stream).collect();
+    for stream in streams {
         ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
     }
     log::info!("{from} has ended the account");

@@ -4,12 +4,12 @@
 //! name and a wrong password get the same answer after the same work.
 //! Left out on purpose: EXTERNAL and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
 
-use super::{ElementRoute, Feature, Login, Outcome, Stage};
+use super::{Awaited, ElementRoute, Feature, Login, Mechanism, Outcome, Proved, Stage};
 use crate::codec::{base64, from_base64};
 use crate::ctx::Ctx;
 use crate::error::StreamError;
 use crate::jid::Jid;
-use crate::scram::{ClientFirst, Malformed};
+use crate::scram::{ClientFirst, Exchange, Malformed};
 use crate::xml::Element;
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
@@ -84,22 +84,29 @@ fn negotiate(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<
 /// RFC 6120 6.4.2. A new `<auth/>` gives up what was begun before.
 fn auth(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, Failure> {
     login.exchange = None;
-    match element.attr("mechanism") {
-        Some("SCRAM-SHA-1") => scram_first(ctx, login, &message(element)?),
-        Some("PLAIN") if ctx.config.takes_plaintext_from(&login.peer) => {
-            plain(ctx, login, &message(element)?)
-        }
-        Some("PLAIN") => Err(Failure::EncryptionRequired),
-        _ => Err(Failure::InvalidMechanism),
+    let mechanism = match element.attr("mechanism") {
+        Some("SCRAM-SHA-1") => Mechanism::ScramSha1,
+        Some("PLAIN") if ctx.config.takes_plaintext_from(&login.peer) => Mechanism::Plain,
+        Some("PLAIN") => return Err(Failure::EncryptionRequired),
+        _ => return Err(Failure::InvalidMechanism),
+    };
+    if element.text().is_empty() {
+        // RFC 4422 section 5: a first message that was not sent along is asked for.
+        login.exchange = Some(Awaited::First(mechanism));
+        return Ok(Element::new("challenge", NS));
     }
+    first_message(ctx, login, mechanism, &message(element)?)
 }
 
 /// RFC 6120 6.4.4.
 fn respond(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, Failure> {
-    if login.exchange.is_some() {
-        return scram_final(ctx, login, &message(element)?);
+    match login.exchange.take() {
+        Some(Awaited::First(mechanism)) => first_message(ctx, login, mechanism, &message(element)?),
+        Some(Awaited::Last(account, exchange)) => {
+            scram_final(ctx, login, account, &exchange, &message(element)?)
+        }
+        None => Err(Failure::MalformedRequest),
     }
-    Err(Failure::MalformedRequest)
 }
 
 /// The text of an element: base64 of UTF-8, `=` for nothing at all (RFC 6120 6.4.2).
@@ -110,6 +117,18 @@ fn message(element: &Element) -> Result<String, Failure> {
     }
     let bytes = from_base64(&text).ok_or(Failure::IncorrectEncoding)?;
     String::from_utf8(bytes).map_err(|_| Failure::MalformedRequest)
+}
+
+fn first_message(
+    ctx: &mut Ctx<'_>,
+    login: &mut Login,
+    mechanism: Mechanism,
+    message: &str,
+) -> Result<Element, Failure> {
+    match mechanism {
+        Mechanism::Plain => plain(ctx, login, message),
+        Mechanism::ScramSha1 => scram_first(ctx, login, message),
+    }
 }
 
 /// RFC 4616 section 2: for whom, who, password.
@@ -124,7 +143,7 @@ fn plain(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element,
     let account = account(ctx, login, authzid, name)?;
     let user = account.local().unwrap_or_default();
     if ctx.tables.accounts.has_password(user, password) {
-        succeed(login, account, None)
+        succeed(ctx, login, account, None)
     } else {
         Err(fail(ctx, login, Some(user)))
     }
@@ -137,17 +156,24 @@ fn scram_first(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<El
     let nonce = ctx.random.token().map_err(|_| Failure::Temporary)?;
     let exchange = first.answered(keys, &nonce);
     let challenge = Element::new("challenge", NS).with_text(base64(exchange.server_first().as_bytes()));
-    login.exchange = Some((account, exchange));
+    login.exchange = Some(Awaited::Last(account, exchange));
     Ok(challenge)
 }
 
-fn scram_final(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element, Failure> {
-    let (account, exchange) = login.exchange.take().ok_or(Failure::MalformedRequest)?;
+fn scram_final(
+    ctx: &mut Ctx<'_>,
+    login: &mut Login,
+    account: Jid,
+    exchange: &Exchange,
+    message: &str,
+) -> Result<Element, Failure> {
     let user = account.local().unwrap_or_default();
+    // Again: many exchanges may have been begun before the first of them failed.
+    check_may_try(ctx, login, user)?;
     match exchange.finish(message)? {
-        // The account may have been ended since the exchange began.
-        Some(server_final) if ctx.tables.accounts.exists(user) => {
-            succeed(login, account, Some(&server_final))
+        // The account may have been ended, or its password changed, since the exchange began.
+        Some(server_final) if exchange.is_about(&ctx.tables.accounts.keys(user)) => {
+            succeed(ctx, login, account, Some(&server_final))
         }
         _ => Err(fail(ctx, login, Some(user))),
     }
@@ -155,7 +181,9 @@ fn scram_final(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<El
 
 /// The account that a client wants to log in to, if it wants nobody else's (RFC 6120 6.3.8), and may try.
 fn account(ctx: &mut Ctx<'_>, login: &mut Login, authzid: Option<&str>, name: &str) -> Result<Jid, Failure> {
-    let Ok(account) = Jid::new(Some(name), ctx.config.domain(), None) else {
+    let account = Jid::new(Some(name), ctx.config.domain(), None).ok();
+    check_may_try(ctx, login, account.as_ref().and_then(Jid::local).unwrap_or(name))?;
+    let Some(account) = account else {
         return Err(fail(ctx, login, None));
     };
     let wanted =
@@ -166,14 +194,15 @@ fn account(ctx: &mut Ctx<'_>, login: &mut Login, authzid: Option<&str>, name: &s
     if !wanted.as_ref().map_or(true, is_own) {
         return Err(Failure::InvalidAuthzid);
     }
-    if !login.may_try(ctx, account.local().unwrap_or_default()) {
-        return Err(Failure::Temporary);
-    }
     Ok(account)
 }
 
-fn succeed(login: &mut Login, account: Jid, data: Option<&str>) -> Result<Element, Failure> {
-    login.outcome = Some(Outcome::Authenticated(account));
+fn check_may_try(ctx: &Ctx<'_>, login: &Login, user: &str) -> Result<(), Failure> {
+    login.may_try(ctx, user).then_some(()).ok_or(Failure::Temporary)
+}
+
+fn succeed(ctx: &Ctx<'_>, login: &mut Login, account: Jid, data: Option<&str>) -> Result<Element, Failure> {
+    login.outcome = Some(Outcome::Authenticated(Proved::new(ctx, account)));
     let success = Element::new("success", NS);
     Ok(match data {
         Some(data) => success.with_text(base64(data.as_bytes())),

@@ -85,6 +85,7 @@ fn resume(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Ele
     else {
         return Ok(failed("bad-request"));
     };
+    let account = &account.address;
     let mut sessions = ctx.tables.sessions.of(account.local().unwrap_or_default()).iter();
     let session = sessions.find(|session| session.resumption.as_ref().is_some_and(|r| *r.id == *id));
     let Some((session, address)) = session.and_then(|s| Some((s, account.with_resource(&s.resource).ok()?)))

@@ -51,8 +51,9 @@ fn serve(flags: &Flags) -> Result<(), Failure> {
     let mut reactor = bind(config, flags)?;
     for (name, password) in &flags.users {
         match reactor.server().add_account(name, password) {
+            Ok(()) => (),
             // It is there from an earlier run.
-            Ok(()) | Err(AccountError::Exists) => (),
+            Err(AccountError::Exists) if !flags.in_memory => (),
             Err(error) => return Err(Failure::Usage(format!("--user {name}: {error}"))),
         }
     }

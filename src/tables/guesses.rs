@@ -1,8 +1,11 @@
 //! How often logins have failed lately, from where and for whom.
 //!
 //! One address may fail so often, one account so much oftener that a single address cannot use up what the account
-//! has: nobody locks another out. Left out on purpose: passwords.
+//! has: nobody locks another out. An account is known here by a hash of its name: names that nobody has are tried as well,
+//! long ones too, and each is to cost the same. Left out on purpose: passwords.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,18 +14,23 @@ use crate::config::Rate;
 
 pub(crate) struct Guesses {
     by_address: Rates<IpAddr>,
-    of_account: Rates<Box<str>>,
+    of_account: Rates<u64>,
+    hasher: RandomState,
 }
 
 impl Guesses {
     pub(crate) fn new(by_address: Rate, of_account: Rate) -> Self {
-        Self { by_address: Rates::new(by_address), of_account: Rates::new(of_account) }
+        Self {
+            by_address: Rates::new(by_address),
+            of_account: Rates::new(of_account),
+            hasher: RandomState::new(),
+        }
     }
 
     /// Whether a login for `user` from `address` may be tried.
     pub(crate) fn allows(&self, address: Option<IpAddr>, user: &str, now: Duration) -> bool {
         let address_may = address.map_or(true, |address| self.by_address.allows(&address, now));
-        address_may && self.of_account.allows(&user.into(), now)
+        address_may && self.of_account.allows(&self.hasher.hash_one(user), now)
     }
 
     /// A login has failed; for `user`, if that can be one.
@@ -31,7 +39,7 @@ impl Guesses {
             self.by_address.note(address, now);
         }
         if let Some(user) = user {
-            self.of_account.note(user.into(), now);
+            self.of_account.note(self.hasher.hash_one(user), now);
         }
     }
 }

@@ -27,7 +27,7 @@ impl<K: Eq + Hash + Clone> Rates<K> {
     /// Whether `key` may do it once more.
     pub(crate) fn allows(&self, key: &K, now: Duration) -> bool {
         let owed = self.paid_at.get(key).map_or(Duration::ZERO, |paid_at| paid_at.saturating_sub(now));
-        owed + self.rate.interval <= self.rate.interval * self.rate.burst
+        owed.saturating_add(self.rate.interval) <= self.rate.interval.saturating_mul(self.rate.burst)
     }
 
     /// `key` has done it.
@@ -36,7 +36,7 @@ impl<K: Eq + Hash + Clone> Rates<K> {
             self.forget_some(now);
         }
         let paid_at = self.paid_at.entry(key).or_insert(now);
-        *paid_at = (*paid_at).max(now) + self.rate.interval;
+        *paid_at = (*paid_at).max(now).saturating_add(self.rate.interval);
     }
 
     fn forget_some(&mut self, now: Duration) {

@@ -4,6 +4,8 @@
 //! changed or not. It looks at all that the server does for its clients, and keeps the first fault.
 
 use std::cell::Cell;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,6 +54,8 @@ pub struct Crowd {
     asked: Rc<Cell<u8>>,
     outbox_limit: usize,
     fault: Option<String>,
+    /// Whence those connect who are not of this machine.
+    addresses: HashMap<String, IpAddr>,
 }
 
 impl Crowd {
@@ -72,6 +76,7 @@ impl Crowd {
             asked,
             outbox_limit,
             fault: None,
+            addresses: HashMap::new(),
         }
     }
 
@@ -125,14 +130,17 @@ impl Crowd {
         self.pump();
     }
 
-    /// Everything that every client got is the beginning of a good stream, and nothing else went wrong.
-    pub fn check(&self) -> Result<(), String> {
+    /// Holds that what every client got is the beginning of a good stream, and that nothing else went wrong. Tells what
+    /// each got.
+    pub fn check(&self) -> Result<Vec<String>, String> {
+        let mut heard = Vec::new();
         for client in &self.clients {
             let all = [client.received.as_slice(), &client.pending].concat();
             strict::read(&all)
                 .map_err(|error| format!("{} got what it cannot read: {error}", client.name))?;
+            heard.push(format!("{}: {}", client.name, String::from_utf8_lossy(&all)));
         }
-        self.fault.clone().map_or(Ok(()), Err)
+        self.fault.clone().map_or(Ok(heard), Err)
     }
 
     fn find(&self, name: &str) -> Option<usize> {
@@ -144,7 +152,8 @@ impl Crowd {
         if let Some(index) = self.find(name) {
             return index;
         }
-        let id = self.server.open(Peer::default(), self.now);
+        let address = self.addresses.get(name).map(|ip| SocketAddr::new(*ip, 5222));
+        let id = self.server.open(Peer { address }, self.now);
         self.clients.push(Client {
             name: name.into(),
             received: if id.is_none() { self.server.refusal() } else { Vec::new() },
@@ -220,6 +229,10 @@ impl Crowd {
 impl Wire for &mut Crowd {
     fn server(&mut self) -> &mut Server {
         &mut self.server
+    }
+
+    fn set_address(&mut self, client: &str, address: IpAddr) {
+        self.addresses.insert(client.into(), address);
     }
 
     fn send(&mut self, client: &str, bytes: &[u8]) {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+#[derive(Clone)]
 pub struct Random(u64);
 
 impl Random {

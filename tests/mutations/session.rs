@@ -116,7 +116,6 @@ anna S: <message from='{any}' to='{any}' type='chat'>{any}</message>
 anna S: <message from='{any}' to='{any}' type='chat'>{any}</message>
 anna S: <r xmlns='urn:xmpp:sm:3'/>
 anna C: <active xmlns='urn:xmpp:csi:0'/><a xmlns='urn:xmpp:sm:3' h='4'/>
-anna S: <r xmlns='urn:xmpp:sm:3'/>
 anna ends its half
 tick 100s
 bert hangs up

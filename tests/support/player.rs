@@ -1,12 +1,14 @@
 //! Plays a transcript on a wire, and says at which line the two part.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
+use std::str::FromStr;
 
 use loquat::xml::{Element, Item, Reader, XmlLimits};
-use loquat::{legacy_digest, Config, Limits};
+use loquat::{legacy_digest, Config, Limits, Plaintext, Rate};
 
 use super::compare::{same, same_attributes, Captures};
-use super::script::{Script, Step, What};
+use super::scram;
+use super::script::{seconds_of, Script, Step, What};
 use super::wire::Wire;
 
 /// Tests do not limit what the server says.
@@ -22,41 +24,71 @@ const ROOT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://et
 
 const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
-/// What a script's `!` lines make of a server's configuration.
+/// What a script's `!` lines make of a server's configuration. What is not said here is in `Player::set_up`.
 pub fn config(script: &Script) -> Result<Config, String> {
-    let setting = |name: &'static str| script.setup.iter().filter(move |words| words[0] == name);
-    let domain = setting("domain").next().map_or("localhost", |words| &words[1]);
+    let domain =
+        script.setup.iter().find(|words| words[0] == "domain").map_or("localhost", |words| &words[1]);
     let mut config = Config::new(domain).map_err(|error| error.to_string())?;
-    for words in setting("alias") {
-        config.add_alias(&words[1]).map_err(|error| error.to_string())?;
-    }
-    config.registration = !setting("registration").any(|words| words[1] == "closed");
-    for words in setting("limit") {
-        set_limit(&mut config.limits, &words[1], words[2].parse().map_err(|_| "a limit is a number")?)?;
+    config.registration = true;
+    for words in &script.setup {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["alias", alias] => config.add_alias(alias).map_err(|error| error.to_string())?,
+            ["registration", "closed"] => config.registration = false,
+            ["legacy-auth", "off"] => config.legacy_auth = false,
+            ["plaintext", "loopback"] => config.plaintext = Plaintext::Loopback,
+            ["plaintext", "always"] => config.plaintext = Plaintext::Always,
+            ["plaintext", "never"] => config.plaintext = Plaintext::Never,
+            ["ping", "off"] => config.ping_interval = None,
+            ["ping", interval] => config.ping_interval = Some(seconds_of(interval)?),
+            ["scram-iterations", times] => config.scram_iterations = number(times)?,
+            ["limit", name, value] => set_limit(&mut config.limits, name, value)?,
+            ["rate", name, burst, interval] => {
+                let rate = Rate { burst: number(burst)?, interval: seconds_of(interval)? };
+                set_rate(&mut config.limits, name, rate)?;
+            }
+            ["domain" | "account" | "subscribe", ..] | ["from", _, _] => (),
+            other => return Err(format!("! {}: no such setting", other.join(" "))),
+        }
     }
     Ok(config)
 }
 
-fn set_limit(limits: &mut Limits, name: &str, value: usize) -> Result<(), String> {
+fn number<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|_| format!("want a number, not {text:?}"))
+}
+
+fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String> {
     match name {
-        "connections" => limits.connections = value,
-        "stanza_bytes" => limits.stanza_bytes = value,
-        "stanza_bytes_before_login" => limits.stanza_bytes_before_login = value,
-        "depth" => limits.depth = value,
-        "elements" => limits.elements = value,
-        "attributes" => limits.attributes = value,
-        "namespaces" => limits.namespaces = value,
-        "outbox_bytes" => limits.outbox_bytes = value,
-        "roster_items" => limits.roster_items = value,
-        "roster_groups" => limits.roster_groups = value,
-        "roster_name_bytes" => limits.roster_name_bytes = value,
-        "subscription_requests" => limits.subscription_requests = value,
-        "subscription_request_bytes" => limits.subscription_request_bytes = value,
-        "directed_presences" => limits.directed_presences = value,
-        "login_attempts" => {
-            limits.login_attempts = u32::try_from(value).map_err(|error| error.to_string())?
-        }
+        "connections" => limits.connections = number(value)?,
+        "stanza_bytes" => limits.stanza_bytes = number(value)?,
+        "stanza_bytes_before_login" => limits.stanza_bytes_before_login = number(value)?,
+        "depth" => limits.depth = number(value)?,
+        "elements" => limits.elements = number(value)?,
+        "attributes" => limits.attributes = number(value)?,
+        "namespaces" => limits.namespaces = number(value)?,
+        "outbox_bytes" => limits.outbox_bytes = number(value)?,
+        "roster_items" => limits.roster_items = number(value)?,
+        "roster_groups" => limits.roster_groups = number(value)?,
+        "roster_name_bytes" => limits.roster_name_bytes = number(value)?,
+        "subscription_requests" => limits.subscription_requests = number(value)?,
+        "subscription_request_bytes" => limits.subscription_request_bytes = number(value)?,
+        "directed_presences" => limits.directed_presences = number(value)?,
+        "login_attempts" => limits.login_attempts = number(value)?,
+        "login_time" => limits.login_time = seconds_of(value)?,
+        "ping_time" => limits.ping_time = seconds_of(value)?,
+        "resumption_time" => limits.resumption_time = seconds_of(value)?,
         other => return Err(format!("no limit is called {other}")),
+    }
+    Ok(())
+}
+
+fn set_rate(limits: &mut Limits, name: &str, rate: Rate) -> Result<(), String> {
+    match name {
+        "guesses_by_address" => limits.guesses_by_address = rate,
+        "guesses_of_account" => limits.guesses_of_account = rate,
+        "registrations_by_address" => limits.registrations_by_address = rate,
+        other => return Err(format!("no rate is called {other}")),
     }
     Ok(())
 }
@@ -80,7 +112,6 @@ struct Player<W> {
 
 struct Ear {
     reader: Reader,
-    items: VecDeque<Item>,
     inside: bool,
 }
 
@@ -98,8 +129,11 @@ impl<W: Wire> Player<W> {
                 ["subscribe", watcher, watched] => {
                     server.subscribe(watcher, watched).map_err(|e| e.to_string())?;
                 }
-                ["domain" | "alias" | "registration", _] | ["limit", _, _] => (),
-                other => return Err(format!("! {}: no such setting", other.join(" "))),
+                ["from", client, address] => {
+                    let address = address.parse().map_err(|_| format!("{address} is no address"))?;
+                    self.wire.set_address(client, address);
+                }
+                _ => (),
             }
         }
         Ok(())
@@ -122,6 +156,12 @@ impl<W: Wire> Player<W> {
             What::EndHalf { client } => self.wire.end_half(client),
             What::Reading { client, reads } => self.wire.set_reading(client, *reads),
             What::Tick(time) => self.wire.tick(*time),
+            What::Compare { one, other } => {
+                let (one, other) = (self.expand(one)?, self.expand(other)?);
+                if one != other {
+                    return Err(format!("{one:?} is not {other:?}"));
+                }
+            }
         }
         Ok(())
     }
@@ -170,19 +210,15 @@ impl<W: Wire> Player<W> {
     }
 
     fn next_item(&mut self, client: &str, patiently: bool) -> Result<Option<Item>, String> {
-        let ear = self.ears.entry(client.into()).or_insert_with(|| Ear {
-            reader: Reader::new(NO_LIMITS),
-            items: VecDeque::new(),
-            inside: false,
-        });
+        let ear = self
+            .ears
+            .entry(client.into())
+            .or_insert_with(|| Ear { reader: Reader::new(NO_LIMITS), inside: false });
         loop {
-            while let Some(item) =
-                ear.reader.next_item().map_err(|error| format!("the server sent {error}"))?
-            {
+            // One at a time: behind this one a new stream may begin.
+            let item = ear.reader.next_item().map_err(|error| format!("the server sent {error}"))?;
+            if let Some(item) = item {
                 ear.inside |= matches!(item, Item::Header(_));
-                ear.items.push_back(item);
-            }
-            if let Some(item) = ear.items.pop_front() {
                 return Ok(Some(item));
             }
             let bytes = self.wire.receive(client, patiently);
@@ -216,7 +252,18 @@ impl<W: Wire> Player<W> {
         if let Some((times, text)) = inside.split_once(" times ") {
             return Ok(text.repeat(times.parse().map_err(|_| format!("how often is {times:?}?"))?));
         }
+        if let Some(text) = inside.strip_prefix("base64 ") {
+            return Ok(scram::base64(text.replace("\\0", "\0")));
+        }
         match inside.split(' ').collect::<Vec<_>>().as_slice() {
+            ["scram-first", head] => Ok(scram::first(head)),
+            ["scram-salt", challenge] => scram::salt(&captured(challenge)?),
+            ["scram-final", challenge, head, password, instead @ ..] => {
+                scram::last(&captured(challenge)?, head, password, instead.first().copied())
+            }
+            ["scram-verifier", challenge, head, password] => {
+                scram::verifier(&captured(challenge)?, head, password)
+            }
             ["sha1", id, password] => Ok(legacy_digest(&captured(id)?, password)),
             ["error", code, kind, name] => Ok(stanza_error(code, kind, name, "")),
             ["error", code, kind, name, "..."] => {

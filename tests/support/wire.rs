@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use loquat::{Close, Config, Now, Peer, Reactor, Server, StreamId};
@@ -10,6 +10,8 @@ use loquat::{Close, Config, Now, Peer, Reactor, Server, StreamId};
 /// Something that carries bytes between named clients and a server.
 pub trait Wire {
     fn server(&mut self) -> &mut Server;
+    /// Whence a client will connect.
+    fn set_address(&mut self, client: &str, address: IpAddr);
     fn send(&mut self, client: &str, bytes: &[u8]);
     fn end_half(&mut self, client: &str);
     fn hang_up(&mut self, client: &str);
@@ -26,6 +28,7 @@ pub trait Wire {
 pub struct Memory {
     server: Server,
     clients: HashMap<String, MemoryClient>,
+    addresses: HashMap<String, IpAddr>,
     now: Now,
     grain: usize,
 }
@@ -43,6 +46,7 @@ impl Memory {
         Self {
             server: Server::new(config, counting_random()).expect("numbers do not run out"),
             clients: HashMap::new(),
+            addresses: HashMap::new(),
             now: Now::default(),
             grain,
         }
@@ -53,7 +57,8 @@ impl Memory {
         if let Some(client) = self.clients.get(client) {
             return client.id;
         }
-        let id = self.server.open(Peer::default(), self.now);
+        let address = self.addresses.get(client).map(|&address| SocketAddr::from((address, 5222)));
+        let id = self.server.open(Peer { address }, self.now);
         let received = if id.is_none() { self.server.refusal() } else { Vec::new() };
         let new = MemoryClient { id, received, reads: true, cut_off: id.is_none() };
         self.clients.insert(client.into(), new);
@@ -96,6 +101,10 @@ pub fn counting_random() -> loquat::RandomSource {
 impl Wire for Memory {
     fn server(&mut self) -> &mut Server {
         &mut self.server
+    }
+
+    fn set_address(&mut self, client: &str, address: IpAddr) {
+        self.addresses.insert(client.into(), address);
     }
 
     fn send(&mut self, client: &str, bytes: &[u8]) {
@@ -220,6 +229,10 @@ impl SocketClient {
 impl Wire for Sockets {
     fn server(&mut self) -> &mut Server {
         self.reactor.server()
+    }
+
+    fn set_address(&mut self, _: &str, _: IpAddr) {
+        unreachable!("such a script is not played over sockets");
     }
 
     fn send(&mut self, client: &str, mut bytes: &[u8]) {
