@@ -174,12 +174,8 @@ fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
 /// RFC 6121 3.1.5: one who may see `owner` from now on gets the current presence of all resources.
 pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
     let (accounts, mut post) = lend(ctx);
-    let Some(user) = post.config.account(owner).filter(|_| sees(accounts, owner, watcher)) else { return };
-    let sessions = post.sessions;
-    for session in sessions.available(user) {
-        if let Some(presence) = &session.presence {
-            post.deliver(presence, &format!("{owner}/{}", session.resource), watcher);
-        }
+    if let Some(user) = post.config.account(owner).filter(|_| sees(accounts, owner, watcher)) {
+        post.deliver_all(user, owner, watcher);
     }
 }
 
@@ -256,37 +252,38 @@ pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option
     let Some(user) = post.config.account(to).filter(|user| accounts.exists(user)) else { return false };
     let sessions = post.sessions;
     let session = to.resource().and_then(|resource| sessions.find(user, resource));
-    let may_see = sees(accounts, to, prober);
-    if !may_see && !session.is_some_and(|session| is_directed(session, prober)) {
-        return false;
-    }
-    if to.is_bare() && sessions.available(user).next().is_some() {
-        for session in sessions.available(user) {
-            if let Some(presence) = &session.presence {
-                post.deliver(presence, &format!("{to}/{}", session.resource), prober);
-            }
+    if sees(accounts, to, prober) {
+        if to.is_bare() && post.deliver_all(user, to, prober) {
+            return true;
         }
+        let is_there = session.is_some_and(|session| session.presence.is_some());
+        post.deliver(&whether_there(is_there, to, id), to.as_str(), prober);
         return true;
     }
-    // Of a single resource, only that it is there.
-    let is_there = session.is_some_and(|session| !may_see || session.presence.is_some());
-    let mut answer = Element::new("presence", ns::CLIENT).with_attr("from", to.as_str().to_owned());
+    let was_told = session.is_some_and(|session| is_directed(session, prober));
+    if was_told {
+        post.deliver(&whether_there(true, to, id), to.as_str(), prober);
+    }
+    was_told
+}
+
+/// Whether a resource is there, and no more than that. Only the word that it is not has the id of the question
+/// (RFC 6121 4.3.2.1).
+fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Unaddressed {
+    let mut element = Element::new("presence", ns::CLIENT).with_attr("from", from.as_str().to_owned());
     if !is_there {
-        answer.set_attr("type", "unavailable");
+        element.set_attr("type", "unavailable");
+        if let Some(id) = id {
+            element.set_attr("id", id.to_owned());
+        }
     }
-    if let Some(id) = id.filter(|_| !is_there) {
-        answer.set_attr("id", id.to_owned());
-    }
-    post.deliver(&Unaddressed::new(&answer, ns::CLIENT), to.as_str(), prober);
-    true
+    Unaddressed::new(&element, ns::CLIENT)
 }
 
 /// The server's word that a resource is gone.
 fn goodbye(from: &str) -> Unaddressed {
-    let element = Element::new("presence", ns::CLIENT)
-        .with_attr("from", from.to_owned())
-        .with_attr("type", "unavailable");
-    Unaddressed::new(&element, ns::CLIENT)
+    let element = Element::new("presence", ns::CLIENT).with_attr("from", from.to_owned());
+    Unaddressed::new(&element.with_attr("type", "unavailable"), ns::CLIENT)
 }
 
 /// How presence gets to whom it is for.
@@ -312,6 +309,18 @@ impl Post<'_> {
         for session in self.sessions.of(user).iter().filter(|session| is_meant(session, to)) {
             self.outboxes.send_copy(session.stream, presence, || from.to_owned(), to.as_str());
         }
+    }
+
+    /// Copies the last presence of each available resource of `owner` to an address. `false` if there is none.
+    fn deliver_all(&mut self, user: &str, owner: &Jid, to: &Jid) -> bool {
+        let mut any = false;
+        for session in self.sessions.available(user) {
+            if let Some(presence) = &session.presence {
+                any = true;
+                self.deliver(presence, &format!("{owner}/{}", session.resource), to);
+            }
+        }
+        any
     }
 
     /// Whether a broadcast to the account reaches whoever is at this address of it.

@@ -441,6 +441,7 @@ impl std::error::Error for InjectError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::{Change, Recorder, Subscription};
 
     fn server(set: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::new("localhost").unwrap();
@@ -480,5 +481,88 @@ mod tests {
         assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
         server.add_account("b", "secret").unwrap();
         assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
+
+    /// Takes down every change but one.
+    struct Forgetful {
+        left: usize,
+    }
+
+    impl Recorder for Forgetful {
+        fn record(&mut self, _: &str, _: &Change) -> io::Result<()> {
+            self.left = self.left.wrapping_sub(1);
+            match self.left {
+                usize::MAX => Err(io::ErrorKind::StorageFull.into()),
+                _ => Ok(()),
+            }
+        }
+
+        fn commit(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn next_commit(&self) -> Option<Duration> {
+            None
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn maintain(&mut self, _: &Accounts) -> bool {
+            true
+        }
+    }
+
+    /// Romeo says something while the change that comes after so many cannot be recorded. What he was answered, and what
+    /// his roster and Juliet's say of each other then.
+    fn forgets_after(changes: usize, before: &str, said: &str) -> (String, [Option<Subscription>; 2]) {
+        let (mut server, now) = (server(|config| config.scram_iterations = 1), Now::default());
+        server.add_account("romeo", "secret").unwrap();
+        server.add_account("juliet", "secret").unwrap();
+        let id = server.open(Peer::default(), now).unwrap();
+        let login = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
+                     <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>romeo</username>\
+                     <password>secret</password><resource>x</resource></query></iq>";
+        server.receive(id, login.as_bytes(), now);
+        server.receive(id, before.as_bytes(), now);
+        let heard = server.outgoing(id).bytes.len();
+        server.sent(id, heard);
+        server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+        server.receive(id, said.as_bytes(), now);
+        let heard = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
+        let state = |owner: &str, contact: &str| {
+            server.tables.accounts.contact(owner, contact).map(|contact| contact.subscription)
+        };
+        (heard, [state("romeo", "juliet@localhost"), state("juliet", "romeo@localhost")])
+    }
+
+    #[test]
+    fn a_subscription_is_recorded_on_both_sides_or_on_none() {
+        const ASK: &str = "<presence to='juliet@localhost' type='subscribe' id='2'/>";
+        for changes in 0..2 {
+            let (heard, states) = forgets_after(changes, "", ASK);
+            assert!(heard.contains("<resource-constraint "), "{changes}: {heard}");
+            assert_eq!(states, [None, None], "{changes}");
+        }
+        let (heard, states) = forgets_after(2, "", ASK);
+        assert_eq!((heard.as_str(), states[0]), ("", Some(Subscription::NonePendingOut)));
+        assert_eq!(states[1], Some(Subscription::NonePendingIn));
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_not_in_the_roster_either() {
+        const SET: &str = "<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query></iq>";
+        const REMOVE: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:roster'>\
+                              <item jid='juliet@localhost' subscription='remove'/></query></iq>";
+        let (heard, states) = forgets_after(0, "", SET);
+        assert!(heard.contains("<resource-constraint ") && states == [None, None], "{heard}");
+        let (heard, states) = forgets_after(0, SET, REMOVE);
+        assert!(heard.contains("<resource-constraint "), "{heard}");
+        assert_eq!(states, [Some(Subscription::None), None]);
+        const END: &str = "<iq type='set' id='4'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+        let (heard, states) = forgets_after(0, SET, END);
+        assert!(heard.contains("<resource-constraint ") && !heard.contains("</stream:stream>"), "{heard}");
+        assert_eq!(states, [Some(Subscription::None), None]);
     }
 }

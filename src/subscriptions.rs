@@ -92,15 +92,14 @@ fn check_reachable(ctx: &Ctx<'_>, to: &Jid) -> Result<(), Condition> {
 
 /// RFC 6121 3.1.2, 3.1.5, 3.2.2 and 3.3.2: the sender's side.
 fn go_out(ctx: &mut Ctx<'_>, letter: &Letter, turn: &Turn) -> Result<(), StanzaError> {
-    let arrival = if turn.step.passes {
-        let arrival = arrive(ctx, letter);
-        Some(arrival.map_err(|error| {
-            turn.undo(ctx);
-            error
-        })?)
-    } else {
-        None
+    let arrival = match turn.step.passes {
+        true => arrive(ctx, letter).map(Some),
+        false => Ok(None),
     };
+    let arrival = arrival.map_err(|error| {
+        turn.undo(ctx);
+        error
+    })?;
     if turn.hides_the_owner() {
         // While the contact still sees the owner (RFC 6121 3.2.2).
         presence::withdraw(ctx, &turn.owner, &turn.contact);

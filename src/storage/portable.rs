@@ -144,10 +144,12 @@ fn read_contacts(user: &Element) -> BTreeMap<Jid, Option<Contact>> {
     for request in user.children().filter(|part| part.is("presence", ns::CLIENT)) {
         let from = request.attr("from").filter(|_| request.attr("type") == Some("subscribe"));
         let Some(address) = from.and_then(|from| from.parse::<Jid>().ok()) else { continue };
-        let contact = contacts.entry(address.to_bare()).or_insert_with(|| Some(Contact::default()));
-        if let Some(contact) = contact {
+        let address = address.to_bare();
+        let mut request = request.clone().with_attr("from", address.as_str().to_owned());
+        request.remove_attr("to");
+        if let Some(contact) = contacts.entry(address).or_insert_with(|| Some(Contact::default())) {
             contact.subscription = asked(contact.subscription);
-            contact.request = contact.subscription.is_pending_in().then(|| Box::new(request.clone()));
+            contact.request = contact.subscription.is_pending_in().then(|| Box::new(request));
         }
     }
     contacts
