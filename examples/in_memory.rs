@@ -37,7 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     room.say(romeo, "<message to='朱丽叶@localhost' type='chat'><body>你好！</body></message>");
     room.say(juliet, "<message to='罗密欧@localhost' type='chat'><body>是你吗，罗密欧？</body></message>");
     room.say(romeo, "</stream:stream>");
+    // What is said to one who is not there waits.
     room.say(juliet, "<message to='罗密欧@localhost' type='chat'><body>你在哪儿？</body></message>");
+    room.enter("罗密欧")?;
 
     // One who comes and says nothing is shown the door after a minute, which is over at once.
     room.open("somebody")?;

@@ -51,6 +51,11 @@ impl Events {
             .any(|claim| claim.as_str() == address.bare_str() || claim.as_str() == address.domain())
     }
 
+    /// The domains that are claimed as a whole.
+    pub(crate) fn claimed_domains(&self) -> impl Iterator<Item = &str> {
+        self.claims.iter().filter(|claim| claim.local().is_none()).map(Jid::as_str)
+    }
+
     /// Who came or went. A host that does not pull misses the newest, never the loop's memory.
     pub(crate) fn session(&mut self, event: impl FnOnce() -> Event) {
         if self.watching && !self.push(event()) {

@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn whatever_can_be_an_address_is_the_same_when_read_again() {
-        for c in '\0'..=char::MAX {
+        for c in '\0'..='\u{1FFFF}' {
             let address = Jid::new(Some(c.encode_utf8(&mut [0; 4])), c.encode_utf8(&mut [0; 4]), None);
             if let Ok(address) = address {
                 assert_eq!(address.as_str().parse(), Ok(address), "{c:?}");

@@ -10,19 +10,25 @@
 //! The library starts no thread, installs no logger and no signal handler, and has no global state: two servers fit
 //! into one process. `ARCHITECTURE.md` shows the house.
 
+mod carbons;
 mod codec;
 mod config;
 mod ctx;
+mod delay;
 mod error;
 mod events;
 mod features;
+mod form;
 mod jid;
+mod last_seen;
 mod net;
 mod ns;
+mod offline;
 mod outbox;
 mod peer;
 mod presence;
 mod random;
+mod removal;
 mod roster;
 mod router;
 mod scram;
@@ -33,6 +39,7 @@ mod storage;
 mod stream;
 mod subscriptions;
 mod tables;
+mod time;
 pub mod xml;
 
 pub use codec::legacy_digest;

@@ -20,5 +20,13 @@ pub(crate) const PING: &str = "urn:xmpp:ping";
 pub(crate) const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// Contact lists (RFC 6121 section 2).
 pub(crate) const ROSTER: &str = "jabber:iq:roster";
+/// Commands (XEP-0050), which other features have and one executes.
+pub(crate) const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// Stream management (XEP-0198).
 pub(crate) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// What a stanza's sender would like to be done with it (XEP-0334).
+pub(crate) const HINTS: &str = "urn:xmpp:hints";
+/// When a stanza was sent that arrives later (XEP-0203).
+pub(crate) const DELAY: &str = "urn:xmpp:delay";
+/// Copies of messages for an account's other clients (XEP-0280).
+pub(crate) const CARBONS: &str = "urn:xmpp:carbons:2";

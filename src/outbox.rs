@@ -10,10 +10,12 @@
 //! Left out on purpose: sockets; whoever has them takes [`Outboxes::outgoing`].
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::error::StreamError;
 use crate::ns;
 use crate::slab::{drop_vacant, Key};
+use crate::stanza::is_fleeting;
 use crate::xml::writer::{self, Unaddressed};
 use crate::xml::Element;
 
@@ -80,8 +82,31 @@ struct Ledger {
 #[derive(Clone, Copy)]
 struct Entry {
     bytes: usize,
-    /// Whether it is a stanza; other elements are neither counted nor kept.
-    is_stanza: bool,
+    /// When it was written, if it is a stanza; other elements are neither counted nor kept.
+    stanza: Option<Moment>,
+}
+
+/// When a stanza was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Moment {
+    /// How many were written before it, for whomever.
+    pub(crate) number: u64,
+    /// The time, in whole seconds on the scale of [`crate::Now::monotonic`].
+    second: u32,
+}
+
+impl Moment {
+    /// The time.
+    pub(crate) fn time(self) -> Duration {
+        Duration::from_secs(self.second.into())
+    }
+}
+
+/// A stanza that was sent and not acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unacknowledged {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) written: Moment,
 }
 
 /// What an inactive client does not get yet (XEP-0352): of each sender the last presence and the last chat state.
@@ -94,6 +119,9 @@ const MAX_HELD_BYTES: usize = 4_096;
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
 const SPARE_BYTES: usize = 65_536;
+
+/// How many stanzas a client may leave unacknowledged before counting them costs memory that it has to give back.
+const SPARE_ENTRIES: usize = 8;
 /// Places of an empty queue that are kept.
 const QUEUE_KEPT: usize = 256;
 
@@ -104,11 +132,29 @@ pub(crate) struct Outboxes {
     doomed: VecDeque<Key>,
     spares: Vec<Vec<u8>>,
     limit: usize,
+    now: Moment,
 }
 
 impl Outboxes {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { slots: Vec::new(), dirty: VecDeque::new(), doomed: VecDeque::new(), spares: Vec::new(), limit }
+        Self {
+            slots: Vec::new(),
+            dirty: VecDeque::new(),
+            doomed: VecDeque::new(),
+            spares: Vec::new(),
+            limit,
+            now: Moment::default(),
+        }
+    }
+
+    /// What is written from now on is written at this time.
+    pub(crate) fn set_time(&mut self, monotonic: Duration) {
+        self.now.second = monotonic.as_secs().try_into().unwrap_or(u32::MAX);
+    }
+
+    /// How many stanzas were written, for whomever.
+    pub(crate) fn stanzas(&self) -> u64 {
+        self.now.number
     }
 
     /// Gives a new stream its outbox.
@@ -155,6 +201,19 @@ impl Outboxes {
         self.write(key, true, || None, |out| stanza.write_to(to, out));
     }
 
+    /// Sends a copy of `message`, which waits where that would.
+    pub(crate) fn send_carbon(&mut self, key: Key, copy: &Unaddressed, message: &Element, to: &str) {
+        let attr = |name| message.attr(name).unwrap_or_default();
+        let hold =
+            || can_wait(message).map(|_| ("copy of a chat state", [attr("from"), attr("to")].join(" ")));
+        self.write(key, true, hold, |out| copy.write_to(to, out));
+    }
+
+    /// Sends a stanza that was written before. `false` if the stream takes no more.
+    pub(crate) fn send_written(&mut self, key: Key, stanza: &[u8]) -> bool {
+        self.write(key, true, || None, |out| out.extend_from_slice(stanza))
+    }
+
     /// Sends a stream's header.
     pub(crate) fn send_header(&mut self, key: Key, write: impl FnOnce(&mut Vec<u8>)) {
         self.write(key, false, || None, write);
@@ -168,7 +227,19 @@ impl Outboxes {
         hold: impl FnOnce() -> Option<(&'static str, String)>,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        let limit = self.limit;
+        let now = self.now;
+        self.now.number += u64::from(is_stanza);
+        self.write_as_of(key, is_stanza.then_some(now), hold, write)
+    }
+
+    fn write_as_of(
+        &mut self,
+        key: Key,
+        written: Option<Moment>,
+        hold: impl FnOnce() -> Option<(&'static str, String)>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let (limit, now) = (self.limit, self.now);
         let Some(outbox) = find(&mut self.slots, key) else { return false };
         if !outbox.takes_more() {
             return false;
@@ -178,14 +249,14 @@ impl Outboxes {
         }
         let start = outbox.bytes.len();
         write(&mut outbox.bytes);
-        let written = outbox.bytes.len() - start;
-        if outbox.hold_back(start, hold) {
+        let length = outbox.bytes.len() - start;
+        if outbox.hold_back(start, now, hold) {
             return true;
         }
-        let before = outbox.bytes.len() - written;
+        let before = outbox.bytes.len() - length;
         let fits = outbox.waiting() <= limit;
         if fits {
-            outbox.enter(before, is_stanza);
+            outbox.enter(before, written);
         } else {
             outbox.bytes.truncate(before);
             self.cut_off(key);
@@ -278,8 +349,18 @@ impl Outboxes {
         let Some(outbox) = find(&mut self.slots, key) else { return };
         outbox.sent = outbox.bytes.len().min(outbox.sent + n);
         outbox.forget_sent();
-        if !outbox.bytes.is_empty() {
+        self.take_buffer_back(key);
+    }
+
+    /// A drained outbox needs no memory.
+    fn take_buffer_back(&mut self, key: Key) {
+        let Some(outbox) = find(&mut self.slots, key)
+            .filter(|outbox| outbox.bytes.is_empty() && outbox.bytes.capacity() > 0)
+        else {
             return;
+        };
+        if let Some(ledger) = &mut outbox.ledger {
+            ledger.entries.shrink_to(SPARE_ENTRIES);
         }
         let spare = std::mem::take(&mut outbox.bytes);
         if self.spares.len() < SPARE_BUFFERS && spare.capacity() <= SPARE_BYTES {
@@ -311,7 +392,7 @@ impl Outboxes {
     /// From now on stanzas are counted, and kept until they are acknowledged. `false` if they are already.
     pub(crate) fn manage(&mut self, key: Key) -> bool {
         let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.ledger.is_none()) else { return false };
-        let waiting = Entry { bytes: outbox.bytes.len(), is_stanza: false };
+        let waiting = Entry { bytes: outbox.bytes.len(), stanza: None };
         outbox.ledger = Some(Box::new(Ledger { entries: VecDeque::from([waiting]), ..Ledger::default() }));
         true
     }
@@ -333,6 +414,8 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
+        self.take_buffer_back(key);
+        let Some(outbox) = self.get(key) else { return result };
         if outbox.ledger.as_ref().is_some_and(|ledger| ledger.wants_acknowledgement()) {
             self.mark_dirty(key);
         }
@@ -342,17 +425,19 @@ impl Outboxes {
     /// The connection is gone or is to end, but the stream waits for another one.
     pub(crate) fn detach(&mut self, key: Key) {
         self.mark_dirty(key);
+        let now = self.now;
         if let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.state == State::Open) {
             outbox.state = State::Detached;
-            outbox.release();
+            outbox.release(now);
             outbox.held = None;
         }
     }
 
     /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has.
     pub(crate) fn resume(&mut self, old: Key, new: Key) {
+        let now = self.now;
         let Some((stanzas, ledger)) = self.get_mut(old).and_then(|outbox| {
-            outbox.release();
+            outbox.release(now);
             let stanzas = outbox.take_unacknowledged();
             Some((stanzas, outbox.ledger.take()?))
         }) else {
@@ -363,13 +448,13 @@ impl Outboxes {
             fresh.acknowledged = ledger.acknowledged;
             fresh.received = ledger.received;
         }
-        for stanza in stanzas {
-            self.write(new, true, || None, |out| out.extend_from_slice(&stanza));
+        for Unacknowledged { bytes, written } in stanzas {
+            self.write_as_of(new, Some(written), || None, |out| out.extend_from_slice(&bytes));
         }
     }
 
     /// What a stream that has ended has sent and nobody has acknowledged.
-    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Vec<u8>> {
+    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Unacknowledged> {
         let managed = self.get_mut(key).filter(|outbox| outbox.ledger.is_some());
         managed.map(Outbox::take_unacknowledged).unwrap_or_default()
     }
@@ -379,10 +464,10 @@ impl Outboxes {
 impl Outboxes {
     /// Holds back what can wait from now on, or sends all of it.
     pub(crate) fn set_active(&mut self, key: Key, active: bool) {
-        let limit = self.limit;
+        let (limit, now) = (self.limit, self.now);
         let Some(outbox) = self.get_mut(key) else { return };
         if active {
-            outbox.release();
+            outbox.release(now);
             outbox.held = None;
             if outbox.waiting() > limit {
                 self.cut_off(key);
@@ -408,13 +493,10 @@ fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
 /// What an inactive client need not know at once: that somebody came or went or is typing. Of each kind and sender only
 /// the last counts.
 fn can_wait(element: &Element) -> Option<&'static str> {
-    let is_news = |child: &Element| child.ns() == ns::CHAT_STATES || child.is("thread", ns::CLIENT);
-    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES);
+    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES) && is_fleeting(element);
     match (element.name(), element.attr("type")) {
         ("presence", None | Some("unavailable")) => Some("presence"),
-        ("message", None | Some("chat" | "normal")) if is_state() && element.children().all(is_news) => {
-            Some("chat state")
-        }
+        ("message", None | Some("chat" | "normal")) if is_state() => Some("chat state"),
         _ => None,
     }
 }
@@ -437,16 +519,21 @@ impl Outbox {
     }
 
     /// Notes what was written behind `before`.
-    fn enter(&mut self, before: usize, is_stanza: bool) {
+    fn enter(&mut self, before: usize, stanza: Option<Moment>) {
         if let Some(ledger) = &mut self.ledger {
-            ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, is_stanza });
-            ledger.unasked |= is_stanza;
+            ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza });
+            ledger.unasked |= stanza.is_some();
         }
     }
 
     /// Holds back what was written behind `start`, if the client is inactive and that can wait; otherwise what was held
     /// back before goes before it.
-    fn hold_back(&mut self, start: usize, hold: impl FnOnce() -> Option<(&'static str, String)>) -> bool {
+    fn hold_back(
+        &mut self,
+        start: usize,
+        now: Moment,
+        hold: impl FnOnce() -> Option<(&'static str, String)>,
+    ) -> bool {
         let Some(held) = &mut self.held else { return false };
         let last = self.bytes.split_off(start);
         match hold().filter(|_| held.len() < MAX_HELD && last.len() <= MAX_HELD_BYTES) {
@@ -455,7 +542,7 @@ impl Outbox {
                 true
             }
             None => {
-                self.release();
+                self.release(now);
                 self.bytes.extend_from_slice(&last);
                 false
             }
@@ -463,12 +550,12 @@ impl Outbox {
     }
 
     /// Lets go of what was held back.
-    fn release(&mut self) {
+    fn release(&mut self, now: Moment) {
         let Some(held) = &mut self.held else { return };
         for bytes in std::mem::take(&mut **held).into_values() {
             let before = self.bytes.len();
             self.bytes.extend_from_slice(&bytes);
-            self.enter(before, true);
+            self.enter(before, Some(now));
         }
     }
 
@@ -481,7 +568,7 @@ impl Outbox {
         (ledger.requested, ledger.unasked) = (true, false);
         let before = self.bytes.len();
         self.bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
-        self.enter(before, false);
+        self.enter(before, None);
     }
 
     /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
@@ -506,7 +593,7 @@ impl Outbox {
             None => done = self.sent,
             Some(ledger) => {
                 while let Some(entry) =
-                    ledger.entries.front().filter(|e| !e.is_stanza && done + e.bytes <= self.sent)
+                    ledger.entries.front().filter(|e| e.stanza.is_none() && done + e.bytes <= self.sent)
                 {
                     done += entry.bytes;
                     ledger.entries.pop_front();
@@ -526,16 +613,17 @@ impl Outbox {
 
     /// The stanzas that are not acknowledged, whether they were sent or not. What the client has a part of it still gets
     /// the rest of, and all that is not its to acknowledge: our header, an error, the end of the stream.
-    fn take_unacknowledged(&mut self) -> Vec<Vec<u8>> {
+    fn take_unacknowledged(&mut self) -> Vec<Unacknowledged> {
         let Some(ledger) = &mut self.ledger else { return Vec::new() };
         let (bytes, sent) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent));
         let (mut stanzas, mut start) = (Vec::new(), 0);
         for entry in ledger.entries.drain(..) {
             let end = start + entry.bytes;
-            if entry.is_stanza {
-                stanzas.push(bytes.get(start..end).unwrap_or_default().to_vec());
+            if let Some(written) = entry.stanza {
+                let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
+                stanzas.push(Unacknowledged { bytes, written });
             }
-            if !entry.is_stanza || start < sent {
+            if entry.stanza.is_none() || start < sent {
                 self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());
             }
             start = end;
@@ -553,7 +641,7 @@ impl Ledger {
             if left == 0 {
                 break;
             }
-            left -= u32::from(entry.is_stanza);
+            left -= u32::from(entry.stanza.is_some());
             entries += 1;
             bytes += entry.bytes;
         }
@@ -567,13 +655,13 @@ impl Ledger {
             end += entry.bytes;
             end <= bytes
         });
-        within.filter(|entry| entry.is_stanza).count()
+        within.filter(|entry| entry.stanza.is_some()).count()
     }
 
     /// Whether an `<r/>` may bring anything new. A client that counts wrongly, and so never acknowledges all, is not
     /// asked again for the same: question and answer would chase each other for ever.
     fn wants_acknowledgement(&self) -> bool {
-        !self.requested && self.unasked && self.entries.iter().any(|entry| entry.is_stanza)
+        !self.requested && self.unasked && self.entries.iter().any(|entry| entry.stanza.is_some())
     }
 }
 
@@ -648,8 +736,10 @@ mod tests {
         put(&mut outboxes, key, "before");
         assert!(outboxes.manage(key) && !outboxes.manage(key));
         put(&mut outboxes, key, "one");
+        outboxes.set_time(Duration::from_secs(2));
         put(&mut outboxes, key, "two");
         assert_eq!(send_all(&mut outboxes, key), format!("beforeonetwo{R}"));
+        outboxes.set_time(Duration::from_millis(3_999));
         put(&mut outboxes, key, "three");
         assert_eq!(send_all(&mut outboxes, key), "three", "one request at a time");
         assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
@@ -657,7 +747,26 @@ mod tests {
         assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
         assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
         assert_eq!(send_all(&mut outboxes, key), "", "but not again while there is nothing new");
-        assert_eq!(outboxes.take_unacknowledged(key), [b"two".to_vec(), b"three".to_vec()]);
+        let at = |number, second| Moment { number, second };
+        assert_eq!(
+            outboxes.take_unacknowledged(key),
+            [
+                Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2) },
+                Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3) },
+            ],
+        );
+    }
+
+    #[test]
+    fn an_outbox_that_was_acknowledged_needs_no_memory() {
+        let (mut outboxes, key) = one(10_000);
+        outboxes.manage(key);
+        (0..1_000).for_each(|_| assert!(put(&mut outboxes, key, "stanza")));
+        send_all(&mut outboxes, key);
+        assert_eq!(outboxes.acknowledge(key, 1_000), Ok(()));
+        let outbox = outboxes.get(key).unwrap();
+        assert_eq!(outbox.bytes.capacity(), 0);
+        assert!(outbox.ledger.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
     }
 
     #[test]
@@ -698,7 +807,8 @@ mod tests {
         outboxes.sent(key, 10);
         outboxes.end(key, None);
         assert_eq!(outboxes.next_doomed(), Some(key));
-        assert_eq!(outboxes.take_unacknowledged(key), ["one", "two", "three"].map(Vec::from));
+        let left: Vec<_> = outboxes.take_unacknowledged(key).into_iter().map(|stanza| stanza.bytes).collect();
+        assert_eq!(left, ["one", "two", "three"].map(Vec::from));
         assert_eq!(text(&outboxes, key), "wo</stream:stream>");
         let (mut outboxes, key) = one(100);
         put(&mut outboxes, key, "before");
@@ -719,13 +829,17 @@ mod tests {
         outboxes.manage(old);
         put(&mut outboxes, old, "one");
         send_all(&mut outboxes, old);
+        outboxes.set_time(Duration::from_secs(5));
         put(&mut outboxes, old, "two");
         outboxes.detach(old);
         assert!(put(&mut outboxes, old, "three"), "a lost connection is no reason to refuse");
         assert_eq!(outboxes.acknowledge(old, 1), Ok(()));
+        outboxes.set_time(Duration::from_secs(9));
         outboxes.resume(old, new);
         assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
-        assert_eq!(outboxes.acknowledge(new, 3), Ok(()));
+        assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
+        let left = Unacknowledged { bytes: b"three".to_vec(), written: Moment { number: 2, second: 5 } };
+        assert_eq!(outboxes.take_unacknowledged(new), [left], "it was written when it was written first");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError};
 use crate::events::{Event, Events};
 use crate::jid::Jid;
+use crate::last_seen;
 use crate::ns;
+use crate::offline;
 use crate::outbox::Outboxes;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
@@ -43,6 +45,9 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), Stanz
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     let is_new = session.presence.is_none();
     let stream = session.stream;
+    if is_new || session.priority != priority {
+        session.since = ctx.outboxes.stanzas();
+    }
     session.priority = priority;
     session.presence = Some(written);
     if is_new {
@@ -52,6 +57,7 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), Stanz
     if is_new {
         ask_newcomer(ctx, from, user, stream);
     }
+    offline::deliver(ctx, from);
     Ok(())
 }
 
@@ -65,6 +71,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
     }
+    last_seen::note(ctx, user, element.child_text("status", ns::CLIENT).as_deref());
 }
 
 /// The stream is gone: disconnects the session, if it is still on that stream, and tells what priority it had if it was
@@ -79,23 +86,17 @@ pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
 }
 
 /// RFC 6121 4.5.2: the server says for a resource that it is unavailable. Tells what priority it had if it was not.
-fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
+pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
     let user = from.local()?;
     let session = ctx.tables.sessions.find_mut(user, from.resource()?)?;
     let was_available = session.presence.take().is_some();
     let priority = session.priority;
     let directed = std::mem::take(&mut session.directed);
     take_leave(ctx, from, user, &goodbye(from.as_str()), was_available, &directed);
-    was_available.then_some(priority)
-}
-
-/// The same for all resources of an account.
-pub(crate) fn leave_all(ctx: &mut Ctx<'_>, owner: &Jid) {
-    let sessions = ctx.tables.sessions.of(owner.local().unwrap_or_default()).iter();
-    let addresses: Vec<_> = sessions.filter_map(|s| owner.with_resource(&s.resource).ok()).collect();
-    for address in addresses {
-        leave(ctx, &address);
+    if was_available {
+        last_seen::note(ctx, user, None);
     }
+    was_available.then_some(priority)
 }
 
 /// Who could see `from` is told that it goes: whom its presence was broadcast to, if it was, and whom it was sent to in

@@ -5,16 +5,20 @@
 //! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
 //! ([`crate::presence`]).
 
+use crate::carbons;
 use crate::ctx::{Ctx, Owner};
+use crate::delay;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::ns;
+use crate::offline;
+use crate::outbox::Moment;
 use crate::presence;
 use crate::slab::Key;
 use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 use crate::subscriptions;
 use crate::tables::Session;
-use crate::xml::Element;
+use crate::xml::{Element, Node};
 
 /// Delivers a stanza to `to`, or answers `from` why not.
 pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
@@ -22,8 +26,9 @@ pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
         Kind::Presence(kind) => presence(ctx, from, to, kind, stanza),
         Kind::Message(_) | Kind::Iq(_) => deliver(ctx, from, to, stanza).map_err(Into::into),
     };
-    if let Err(error) = routed {
-        refuse(ctx, from, stanza, &error);
+    match routed {
+        Ok(()) => carbons::sent(ctx, from, to, stanza),
+        Err(error) => refuse(ctx, from, stanza, &error),
     }
 }
 
@@ -70,17 +75,29 @@ fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(
     }
 }
 
-/// XEP-0198 section 8: a stanza that a lost stream of this priority did not acknowledge goes where it would have gone
-/// without that stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
-pub(crate) fn give_back(ctx: &mut Ctx<'_>, stanza: &Stanza, priority: Option<i8>) {
+/// XEP-0198 section 4: what a lost stream of this priority did not acknowledge goes where it would have gone without that
+/// stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
+pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, priority: Option<i8>) {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
-    let (Some(from), Some(to)) = (from, &stanza.to) else { return };
-    let user = to.local().unwrap_or_default();
-    let is_there_too =
-        to.is_bare() && ctx.tables.sessions.available(user).any(|s| Some(s.priority) >= priority);
-    if !is_there_too && !matches!(stanza.kind, Kind::Presence(_)) {
-        route(ctx, &from, to, stanza);
+    let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
+    if from.as_str() == to.bare_str() {
+        // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
+        return;
     }
+    let user = to.local().unwrap_or_default();
+    // One that had waited for the account before went to that stream alone.
+    let had_waited = delay::is_noted(ctx.config, &stanza.element);
+    let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
+    let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
+    if is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
+        return;
+    }
+    if !had_waited && matches!(stanza.kind, Kind::Message(_)) {
+        let ago = ctx.now.monotonic.saturating_sub(written.time());
+        let then = ctx.now.since_1970.saturating_sub(ago);
+        stanza.element.push(Node::Element(delay::note(ctx.config, then)));
+    }
+    route(ctx, &from, &to, &stanza);
 }
 
 /// Answers a stanza with an error, where that is allowed.
@@ -115,10 +132,15 @@ fn to_account(ctx: &mut Ctx<'_>, user: &str, from: &Jid, to: &Jid, stanza: &Stan
         presence::forget(ctx, user, to, from);
     }
     let Some(resource) = to.resource() else { return to_bare(ctx, user, stanza) };
-    match ctx.tables.sessions.find(user, resource) {
-        Some(session) if is_hidden(ctx, session, from, to, stanza) => refused_unseen(stanza),
-        Some(session) => to_streams(ctx, &[session.stream], stanza),
-        None => to_absent_resource(ctx, user, stanza),
+    let session = ctx.tables.sessions.find(user, resource);
+    if session.is_some_and(|session| is_hidden(ctx, session, from, to, stanza)) {
+        return refused_unseen(stanza);
+    }
+    let stream = session.map(|session| session.stream);
+    if stream.is_some_and(|stream| to_streams(ctx, user, &[stream], stanza)) {
+        Ok(())
+    } else {
+        to_absent_resource(ctx, user, stanza)
     }
 }
 
@@ -152,30 +174,40 @@ fn no_such_user(stanza: &Stanza) -> Result<(), Condition> {
 
 /// RFC 6121 8.5.2: a bare address.
 fn to_bare(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Condition> {
-    let kind = match stanza.kind {
-        Kind::Message(kind) => kind,
-        Kind::Presence(kind) => return presence_to_bare(ctx, user, kind, stanza),
-        Kind::Iq(_) => return Err(Condition::ServiceUnavailable),
-    };
+    match stanza.kind {
+        Kind::Message(kind) => message_to_bare(ctx, user, kind, stanza),
+        Kind::Presence(kind) => presence_to_bare(ctx, user, kind, stanza),
+        Kind::Iq(_) => Err(Condition::ServiceUnavailable),
+    }
+}
+
+/// RFC 6121 8.5.2.1.1 and 8.5.2.2.1: a message for an account goes to the most available of its resources, a headline to
+/// all of them. One of negative priority never gets it.
+fn message_to_bare(
+    ctx: &mut Ctx<'_>,
+    user: &str,
+    kind: MessageType,
+    stanza: &Stanza,
+) -> Result<(), Condition> {
     let willing = || ctx.tables.sessions.available(user).filter(|session| session.priority >= 0);
+    let highest = willing().map(|session| session.priority).max();
     let streams: Vec<Key> = match kind {
         MessageType::Normal | MessageType::Chat => {
-            let highest = willing().map(|session| session.priority).max();
-            willing()
-                .filter(|session| Some(session.priority) == highest)
-                .map(|session| session.stream)
-                .collect()
+            willing().filter(|session| Some(session.priority) == highest).map(|s| s.stream).collect()
         }
         MessageType::Headline => willing().map(|session| session.stream).collect(),
-        MessageType::Groupchat => Vec::new(),
+        MessageType::Groupchat => return Err(Condition::ServiceUnavailable),
         MessageType::Error => return Ok(()),
     };
-    let delivered = to_streams(ctx, &streams, stanza);
-    match kind {
-        // RFC 6121 8.5.2.2.1: a headline that finds nobody is dropped.
-        MessageType::Headline => Ok(()),
-        _ => delivered,
+    if to_streams(ctx, user, &streams, stanza) {
+        return Ok(());
     }
+    if kind == MessageType::Headline && !offline::is_asked_for(&stanza.element) {
+        return Ok(());
+    }
+    offline::store(ctx, user, stanza)?;
+    carbons::received(ctx, user, &[], stanza);
+    Ok(())
 }
 
 /// RFC 6121 8.5.2.1.2: presence for an account goes to all of its available resources.
@@ -206,15 +238,14 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<
     }
 }
 
-/// Delivered if one of them takes it.
-fn to_streams(ctx: &mut Ctx<'_>, streams: &[Key], stanza: &Stanza) -> Result<(), Condition> {
-    let mut delivered = false;
+/// Whether one of them takes it. The account's other resources may get copies then.
+fn to_streams(ctx: &mut Ctx<'_>, user: &str, streams: &[Key], stanza: &Stanza) -> bool {
+    let mut taken = false;
     for &stream in streams {
-        delivered |= ctx.outboxes.send(stream, &stanza.element);
+        taken |= ctx.outboxes.send(stream, &stanza.element);
     }
-    if delivered {
-        Ok(())
-    } else {
-        Err(Condition::ServiceUnavailable)
+    if taken {
+        carbons::received(ctx, user, streams, stanza);
     }
+    taken
 }

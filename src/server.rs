@@ -26,7 +26,9 @@ use crate::stanza::{Refusal, Stanza};
 use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
 use crate::subscriptions;
-use crate::tables::{AccountError, Accounts, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES};
+use crate::tables::{
+    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+};
 use crate::xml::{Reader, XmlError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
@@ -51,6 +53,8 @@ pub struct Server {
     random: Random,
     /// When which stream wants [`Stream::due`]; what it wants no more is skipped when it comes up.
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
+    /// When the server was first told the time ([`Now::monotonic`]).
+    started: Option<Duration>,
     /// Streams with a parser at hand, in the order in which they are asked to let go of it.
     awake: VecDeque<Key>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
@@ -74,6 +78,7 @@ impl Server {
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
+            executions: Executions::new(limits.commands),
             recorder: None,
         };
         Ok(Self {
@@ -86,6 +91,7 @@ impl Server {
             awake: VecDeque::new(),
             spare: Vec::new(),
             now: Now::default(),
+            started: None,
             config,
         })
     }
@@ -223,6 +229,7 @@ impl Server {
 
     /// Does what is due, and says when to be called next ([`Now::monotonic`]).
     pub fn tick(&mut self, now: Now) -> Option<Duration> {
+        self.started.get_or_insert(now.monotonic);
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
             let wanted = self.streams.get(key).and_then(|stream| stream.deadline()) == Some(deadline);
             if wanted && deadline > now.monotonic {
@@ -348,8 +355,10 @@ impl Server {
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
         self.now = now;
+        let uptime = now.monotonic.saturating_sub(*self.started.get_or_insert(now.monotonic));
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
-        (streams, Ctx { config, tables, outboxes, events, random, now })
+        outboxes.set_time(now.monotonic);
+        (streams, Ctx { config, tables, outboxes, events, random, now, uptime })
     }
 
     fn with<T>(&mut self, id: Key, now: Now, act: impl FnOnce(&mut Stream, &mut Ctx<'_>) -> T) -> Option<T> {

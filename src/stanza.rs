@@ -203,6 +203,15 @@ impl Stanza {
     }
 }
 
+/// Whether a message has nothing in it that is worth a later look: nothing at all, or only who is typing where
+/// (XEP-0085), and what is said of that (XEP-0334, XEP-0203).
+pub(crate) fn is_fleeting(message: &Element) -> bool {
+    let passes = |child: &Element| {
+        matches!(child.ns(), ns::CHAT_STATES | ns::HINTS | ns::DELAY) || child.is("thread", ns::CLIENT)
+    };
+    message.children().all(passes)
+}
+
 fn read_to(element: &Element) -> Result<Option<Jid>, StanzaError> {
     let to = element.attr("to").map(str::parse::<Jid>).transpose();
     to.map_err(|error| StanzaError::because(Condition::JidMalformed, format!("to: {error}")))

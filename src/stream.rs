@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::ctx::Ctx;
+use crate::delay;
 use crate::error::{Condition, StanzaError, StreamError};
 use crate::events::Event;
 use crate::features::{self, Login, Outcome, Proved};
 use crate::jid::Jid;
 use crate::ns;
+use crate::outbox::Unacknowledged;
 use crate::peer::Peer;
 use crate::presence;
 use crate::router;
@@ -326,12 +328,12 @@ fn give_all_back(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) {
     }
 }
 
-fn give_back(ctx: &mut Ctx<'_>, stanza: &[u8], priority: Option<i8>) {
-    let text = String::from_utf8_lossy(stanza);
+fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
+    let text = String::from_utf8_lossy(&stanza.bytes);
     // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held to.
     let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
-        Ok(Ok(stanza)) => router::give_back(ctx, &stanza, priority),
+        Ok(Ok(read)) => router::give_back(ctx, read, stanza.written, priority),
         other => debug_assert!(false, "what was sent was a stanza: {other:?}"),
     }
 }
@@ -371,7 +373,7 @@ fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, mut element: Element) 
         }
         Ok(stanza) => {
             log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
-            features::dispatch(ctx, from, &stamped(stanza, from));
+            features::dispatch(ctx, from, &stamped(ctx, stanza, from));
             None
         }
         Err(Refusal::NoStanza(element)) => {
@@ -398,11 +400,20 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
     for_us && is_answer && stanza.element.attr("id") == Some(PING_ID)
 }
 
-/// RFC 6121 section 3: subscriptions are between bare addresses.
-fn stamped(mut stanza: Stanza, from: &Jid) -> Stanza {
-    if let Kind::Presence(PresenceType::Subscription(_)) = stanza.kind {
-        stanza.element.set_attr("from", from.bare_str().to_owned());
+/// RFC 6121 section 3: subscriptions are between bare addresses; RFC 6120 10.3.1: a message for nobody is for the sender's
+/// own account; and only we say since when we have had it.
+fn stamped(ctx: &Ctx<'_>, mut stanza: Stanza, from: &Jid) -> Stanza {
+    match stanza.kind {
+        Kind::Presence(PresenceType::Subscription(_)) => {
+            stanza.element.set_attr("from", from.bare_str().to_owned())
+        }
+        Kind::Message(_) if stanza.to.is_none() => {
+            stanza.element.set_attr("to", from.bare_str().to_owned());
+            stanza.to = Some(from.to_bare());
+        }
+        _ => (),
     }
+    delay::remove_forged(ctx.config, &mut stanza.element);
     stanza
 }
 

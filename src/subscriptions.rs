@@ -210,13 +210,9 @@ fn send_farewell(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscripti
     }
 }
 
-/// XEP-0077 3.2: the account of `gone` is no more, and these were its contacts. All whom it had to do with are told, and what
-/// others had approved for it beforehand is not for whoever takes the name next.
+/// XEP-0077 3.2: the account of `gone` is no more, and these were its contacts. They are told, and what others had approved
+/// for it beforehand is not for whoever takes the name next.
 pub(crate) fn bury(ctx: &mut Ctx<'_>, gone: &Jid, contacts: &[(Jid, Subscription)]) {
-    for (contact, _) in contacts.iter().filter(|(_, left)| left.is_from()) {
-        presence::withdraw(ctx, gone, contact);
-    }
-    presence::leave_all(ctx, gone);
     for (contact, left) in contacts {
         send_farewell(ctx, gone, contact, *left);
     }

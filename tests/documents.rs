@@ -33,6 +33,13 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.subscription_requests,
         limits.subscription_request_bytes,
         limits.directed_presences,
+        limits.offline_messages,
+        limits.offline_bytes,
+        limits.vcard_bytes,
+        limits.private_elements,
+        limits.private_bytes,
+        limits.status_bytes,
+        limits.commands,
     ];
     for figure in figures {
         let digits = figure.to_string();

@@ -79,7 +79,7 @@ fn in_memory() {
         "罗密欧 S: <message to='罗密欧@localhost' type='chat' from='朱丽叶@localhost/home'>",
         "罗密欧 S: </stream:stream>",
         "朱丽叶 S: <presence to='朱丽叶@localhost' from='罗密欧@localhost/home' type='unavailable'/>",
-        "<service-unavailable ",
+        "你在哪儿？</body><delay xmlns='urn:xmpp:delay' from='localhost' stamp='1970-01-01T00:00:00Z'/></message>",
         "somebody S: ",
         "<connection-timeout ",
     ]);

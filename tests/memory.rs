@@ -115,7 +115,8 @@ impl World {
         assert!(enabled.contains("<enabled"), "{enabled}");
         self.say(id, "<presence/><inactive xmlns='urn:xmpp:csi:0'/>");
         self.say(id, "<presence to='romeo@localhost'><show>away</show></presence>");
-        self.say(id, "<message to='romeo@localhost'><body>hello</body></message>");
+        // Of a kind that is not kept for one who is not there.
+        self.say(id, "<message to='romeo@localhost' type='headline'><body>hello</body></message>");
         self.say(
             id,
             "<message to='nobody@localhost'/><iq type='get' id='2' to='localhost'><x xmlns='x'/></iq>",

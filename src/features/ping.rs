@@ -14,6 +14,7 @@ pub(super) const FEATURE: Feature = Feature {
         Route { name: "ping", ns: ns::PING, at: Target::Host, kind: IqType::Get, handler: pong },
         Route { name: "ping", ns: ns::PING, at: Target::Account, kind: IqType::Get, handler: pong },
     ],
+    disco: &[ns::PING],
     ..Feature::NOTHING
 };
 

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use super::{Answer, Feature, Login, Route, Stage, Target};
 use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError, StreamError};
+use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::removal;
 use crate::stanza::{IqType, Stanza};
-use crate::subscriptions;
-use crate::tables::{AccountError, Change, SALT_BYTES};
+use crate::tables::{AccountError, SALT_BYTES};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -32,6 +32,7 @@ pub(super) const FEATURE: Feature = Feature {
         Route { name: "query", ns: NS, at: Target::Host, kind: IqType::Set, handler: change },
         Route { name: "query", ns: NS, at: Target::Account, kind: IqType::Set, handler: change },
     ],
+    disco: &[NS],
     ..Feature::NOTHING
 };
 
@@ -65,6 +66,10 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
     };
     let address = Jid::new(Some(name.trim()), ctx.config.domain(), None)
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
+    if ctx.config.is_admin(&address) {
+        // Else whoever came first would be the administrator whose account the host has not made yet.
+        return Err(AccountError::Exists.into());
+    }
     let (now, network) = (ctx.now.monotonic, login.peer.network().filter(|_| !login.peer.is_local()));
     if !network.map_or(true, |network| ctx.tables.registrations.allows(&network, now)) {
         return Err(StanzaError::because(
@@ -73,7 +78,7 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         ));
     }
     let salt = salt(ctx)?;
-    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt).map_err(explain)?;
+    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt)?;
     if let Some(network) = network {
         ctx.tables.registrations.note(network, now);
     }
@@ -83,15 +88,6 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
 
 fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], StanzaError> {
     ctx.random.bytes().map_err(|_| Condition::InternalServerError.into())
-}
-
-fn explain(error: AccountError) -> StanzaError {
-    let condition = match error {
-        AccountError::Exists => Condition::Conflict,
-        AccountError::NotRecorded => Condition::ResourceConstraint,
-        _ => Condition::NotAcceptable,
-    };
-    StanzaError::because(condition, error.to_string())
 }
 
 /// XEP-0077 3.1, example 5: what one who is registered has.
@@ -125,22 +121,13 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
         ));
     };
     let salt = salt(ctx)?;
-    ctx.tables.set_password(user, &password, &salt).map_err(explain)?;
+    ctx.tables.set_password(user, &password, &salt)?;
     log::info!("{from} has changed the password");
     Ok(None)
 }
 
-/// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
-    let contacts = ctx.tables.accounts.contacts(user);
-    let contacts =
-        contacts.map(|(address, contact)| (address.clone(), contact.subscription)).collect::<Vec<_>>();
-    ctx.tables.change(user, Change::Removed)?;
-    subscriptions::bury(ctx, &from.to_bare(), &contacts);
-    let streams: Vec<_> = ctx.tables.sessions.of(user).iter().map(|session| session.stream).collect();
-    for stream in streams {
-        ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
-    }
+    removal::remove_account(ctx, user)?;
     log::info!("{from} has ended the account");
     Ok(None)
 }

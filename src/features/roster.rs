@@ -25,6 +25,7 @@ pub(super) const FEATURE: Feature = Feature {
         Route { name: "query", ns: NS, at: Target::Other, kind: IqType::Get, handler: not_yours },
         Route { name: "query", ns: NS, at: Target::Other, kind: IqType::Set, handler: not_yours },
     ],
+    disco: &[NS],
     ..Feature::NOTHING
 };
 

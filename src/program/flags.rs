@@ -23,6 +23,8 @@ usage: loquat [OPTION]...
                              alias, too
   --user NAME:PASSWORD       an account; may be repeated (the command line is visible to
                              other users of this machine)
+  --admin NAME               an account whose owner may manage the server from a chat client;
+                             may be repeated
   --registration open|closed whether anybody may make an account over the wire
                              [open while every listener is on loopback, else closed]
   --legacy-auth on|off       offer the login of XEP-0078, whose digest needs the passwords
@@ -53,6 +55,7 @@ pub(super) struct Flags {
     pub(super) aliases: Vec<String>,
     pub(super) listen: Vec<SocketAddr>,
     pub(super) users: Vec<(String, String)>,
+    pub(super) admins: Vec<String>,
     pub(super) registration: Option<bool>,
     pub(super) legacy_auth: Option<bool>,
     pub(super) plaintext: Option<Plaintext>,
@@ -87,6 +90,7 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
                 text.parse().map_err(|_| "want an IP address and a port, such as 0.0.0.0:5222 or [::]:5222")
             })?),
             Arg::Long("user") => flags.users.push(user(&mut parser)?),
+            Arg::Long("admin") => flags.admins.push(parser.value()?.string()?),
             Arg::Long("registration") => flags.registration = Some(choice(&mut parser, ON_WIRE)?),
             Arg::Long("legacy-auth") => flags.legacy_auth = Some(choice(&mut parser, SWITCH)?),
             Arg::Long("plaintext") => flags.plaintext = Some(choice(&mut parser, PLAINTEXT)?),
@@ -153,9 +157,10 @@ mod tests {
     #[test]
     fn good_flags() {
         let flags =
-            flags("--domain a --alias b --alias=c --listen [::1]:0 --user 用户1:p:q --registration closed")
+            flags("--domain a --alias b --alias=c --listen [::1]:0 --user 用户1:p:q --admin 用户1 --registration closed")
                 .unwrap();
         assert_eq!((flags.domain.as_str(), flags.aliases.len(), flags.registration), ("a", 2, Some(false)));
+        assert_eq!(flags.admins, ["用户1"]);
         assert_eq!(flags.listen, ["[::1]:0".parse().unwrap()]);
         assert_eq!(flags.users, [("用户1".to_owned(), "p:q".to_owned())]);
     }

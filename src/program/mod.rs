@@ -72,6 +72,9 @@ fn config(flags: &Flags) -> Result<Config, String> {
     for alias in &flags.aliases {
         config.add_alias(alias).map_err(|error| format!("--alias {alias}: {error}"))?;
     }
+    for admin in &flags.admins {
+        config.add_admin(admin).map_err(|error| format!("--admin {admin}: {error}"))?;
+    }
     let ips: Vec<IpAddr> = addresses(flags).iter().map(SocketAddr::ip).collect();
     for ip in ips.iter().filter(|ip| !ip.is_unspecified()) {
         // Who connects to a number calls the host by that number.

@@ -16,7 +16,7 @@ use super::disk::Disk;
 use super::portable::account_to_element;
 use super::store::{Durability, Storage, StorageError};
 use crate::jid::Jid;
-use crate::tables::{Accounts, Change, Contact, Credential, PasswordRules, Recorder};
+use crate::tables::{Accounts, Change, Contact, Credential, OfflineMessage, PasswordRules, Recorder};
 
 /// Numbers that look like chance and come again with the seed (xorshift).
 struct Dice(u64);
@@ -213,7 +213,7 @@ fn no_accounts() -> Accounts {
     Accounts::new(RULES, b"decoy")
 }
 
-/// The n-th change of the script: a few accounts that come, meet, rename each other, and go.
+/// The n-th change of the script: a few accounts that come, meet, rename each other, get messages, and go.
 fn change(n: usize) -> (&'static str, Change) {
     let users = ["罗密欧", "juliet", "nurse", "tybalt"];
     let (user, other) = (users[n % 4], users[(n / 4 + 1) % 4]);
@@ -223,6 +223,11 @@ fn change(n: usize) -> (&'static str, Change) {
         0 => Change::Removed,
         1 => Change::Credential(Credential::new(&format!("new {n}"), b"pepper", RULES).unwrap()),
         2 => Change::Contact(contact, None),
+        3..=5 => {
+            let bytes = format!("<message><body>number {n}\nof many</body></message>").into_bytes().into();
+            Change::Offline(OfflineMessage { number: n as u64, bytes })
+        }
+        6 => Change::OfflineSent(n as u64 - 6),
         _ => {
             let name = Some(format!("number {n}\nof many"));
             Change::Contact(

@@ -12,12 +12,16 @@ use crate::jid::Jid;
 use crate::ns;
 use crate::scram::Keys;
 use crate::stanza::SubscriptionType;
-use crate::tables::{Account, Change, Contact, Credential, Subscription};
-use crate::xml::{Element, Text};
+use crate::tables::{Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription};
+use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
+const OFFLINE: &str = "offline-messages";
+const VCARD: &str = "vcard-temp";
+const LAST: &str = "jabber:iq:last";
+const PRIVATE: &str = "jabber:iq:private";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -33,6 +37,11 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
             let query = item.map(|item| Element::new("query", ROSTER).with(item));
             query.into_iter().chain(request).fold(user, Element::with)
         }
+        Change::Offline(message) => user.with(offline_to_element(None, [message])),
+        Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
+        Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
+        Change::LastSeen(seen) => user.with(last_seen_to_element(seen)),
+        Change::Private(element) => user.with(Element::new("query", PRIVATE).with(element.clone())),
     }
 }
 
@@ -42,7 +51,18 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let contacts = || account.roster().contacts();
     let items = contacts().filter_map(|(address, contact)| item_of(address, contact));
     let requests = contacts().filter_map(|(address, contact)| request_of(address, contact));
-    requests.fold(user.with(items.fold(Element::new("query", ROSTER), Element::with)), Element::with)
+    let user = user.with(items.fold(Element::new("query", ROSTER), Element::with));
+    let offline = match account.offline().sent() {
+        0 if account.offline().len() == 0 => None,
+        sent => Some(offline_to_element(Some(sent), account.offline().messages())),
+    };
+    let vcard = account.vcard().map(|vcard| vcard_to_element(Some(vcard)));
+    let private = account.private().iter().filter_map(Kept::to_element);
+    let private = private.fold(Element::new("query", PRIVATE), Element::with);
+    let private = Some(private).filter(|query| !query.nodes().is_empty());
+    let last_seen = account.last_seen().map(last_seen_to_element);
+    let kept = offline.into_iter().chain(vcard).chain(private).chain(last_seen);
+    requests.chain(kept).fold(user, Element::with)
 }
 
 fn user(name: &str) -> Element {
@@ -97,6 +117,44 @@ fn request_of(address: &Jid, contact: &Contact) -> Option<Element> {
     contact.subscription.is_pending_in().then(|| contact.request.as_deref().cloned().unwrap_or_else(bare))
 }
 
+/// XEP-0227 4.5, with the messages' numbers, and the number up to which none waits any more.
+fn offline_to_element<'m>(
+    sent: Option<u64>,
+    messages: impl IntoIterator<Item = &'m OfflineMessage>,
+) -> Element {
+    let mut element = Element::new(OFFLINE, NS);
+    if let Some(sent) = sent {
+        element.set_attr("sent", sent.to_string());
+    }
+    let mut numbers: Vec<String> = Vec::new();
+    for message in messages {
+        let text = String::from_utf8_lossy(&message.bytes);
+        match Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE) {
+            Ok(stanza) => element.push(Node::Element(stanza)),
+            Err(error) => debug_assert!(false, "what was written can be read: {error}"),
+        }
+        numbers.push(message.number.to_string());
+    }
+    if !numbers.is_empty() {
+        element.set_attr("numbers", numbers.join(" "));
+    }
+    element
+}
+
+/// XEP-0227 4.7; an empty one says that there is none.
+fn vcard_to_element(vcard: Option<&Kept>) -> Element {
+    vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
+}
+
+/// The format has no word for it, so it is as XEP-0012 would say it, but for the time.
+fn last_seen_to_element(seen: &LastSeen) -> Element {
+    let query = Element::new("query", LAST).with_attr("at", seen.at.to_string());
+    match &seen.status {
+        Some(status) => query.with_text(status.to_string()),
+        None => query,
+    }
+}
+
 /// What a `<user/>` element says.
 #[derive(Debug)]
 pub(crate) struct User {
@@ -119,7 +177,8 @@ pub(crate) fn read_user(element: &Element) -> Option<User> {
         keys.map(|keys| Change::Credential(Credential { keys, password: password.map(Into::into) }));
     let contacts = read_contacts(element).into_iter();
     let contacts = contacts.map(|(address, contact)| Change::Contact(address, contact));
-    Some(User { name, password_only, changes: credential.into_iter().chain(contacts).collect() })
+    let parts = element.children().flat_map(read_part);
+    Some(User { name, password_only, changes: credential.into_iter().chain(contacts).chain(parts).collect() })
 }
 
 fn read_keys(element: &Element) -> Option<Keys> {
@@ -134,6 +193,17 @@ fn read_keys(element: &Element) -> Option<Keys> {
         stored_key: bytes("stored-key")?.try_into().ok()?,
         server_key: bytes("server-key")?.try_into().ok()?,
     })
+}
+
+/// The changes that a child of `<user/>` says, but for contacts.
+fn read_part(part: &Element) -> Vec<Change> {
+    match (part.name(), part.ns()) {
+        (OFFLINE, NS) => read_offline(part),
+        ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
+        ("query", LAST) => read_last_seen(part).into_iter().collect(),
+        ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
+        _ => Vec::new(),
+    }
 }
 
 /// The contacts that a `<user/>` element speaks of: what an item and a request say of the same one is put together.
@@ -178,6 +248,26 @@ fn read_item(item: &Element) -> Option<(Jid, Option<Contact>)> {
     Some((address, Some(contact)))
 }
 
+/// Messages that another server has exported have no numbers, and get the first ones.
+fn read_offline(part: &Element) -> Vec<Change> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let sent = part.attr("sent").and_then(number);
+    let numbered = part.attr("numbers").map(|numbers| numbers.split(' ').filter_map(number).collect());
+    let numbers: Vec<u64> = numbered.unwrap_or_else(|| (1..=part.children().count() as u64).collect());
+    let messages = part.children().filter(|child| child.is("message", ns::CLIENT)).zip(numbers);
+    let kept = messages.map(|(message, number)| {
+        let mut bytes = Vec::new();
+        writer::write(message, ns::CLIENT, &mut bytes);
+        Change::Offline(OfflineMessage { number, bytes: bytes.into() })
+    });
+    sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
+}
+
+fn read_last_seen(query: &Element) -> Option<Change> {
+    let status = Some(query.text()).filter(|status| !status.is_empty()).map(Into::into);
+    Some(Change::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +308,9 @@ mod tests {
         let not_listed =
             Contact { listed: false, approved: false, subscription: Subscription::NonePendingIn, ..contact };
         assert!(!again(&Change::Contact(address, Some(not_listed))).contains("item"));
+        let bytes = "<message to='a@b'><body>你好\n</body><x xmlns='urn:x'/></message>".as_bytes().into();
+        again(&Change::Offline(OfflineMessage { number: 7, bytes }));
+        again(&Change::OfflineSent(7));
     }
 
     /// XEP-0227, what another server exports.
@@ -246,5 +339,51 @@ mod tests {
             ("romeo@x", true, Subscription::ToPendingIn),
         ];
         assert_eq!(states, wanted.map(|(address, listed, state)| (address.to_owned(), listed, state)));
+    }
+
+    #[test]
+    fn messages_of_another_server_get_the_first_numbers() {
+        let text = "<user xmlns='urn:xmpp:pie:0' name='a'><offline-messages><message xmlns='jabber:client'/>\
+                    <message xmlns='jabber:client'><body/></message></offline-messages></user>";
+        let element = Reader::read_one(text, "", XmlLimits::NONE).unwrap();
+        let changes = read_user(&element).unwrap().changes;
+        assert_eq!(
+            format!("{changes:?}"),
+            "[Offline((message 1 of 10 bytes)), Offline((message 2 of 26 bytes))]"
+        );
+    }
+
+    #[test]
+    fn kept_things_read_back() {
+        let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
+        again(&Change::VCard(Kept::of(&vcard)));
+        again(&Change::VCard(None));
+        again(&Change::LastSeen(LastSeen { at: 1, status: None }));
+        again(&Change::LastSeen(LastSeen { at: u64::MAX, status: Some("再见".into()) }));
+        again(&Change::Private(Element::new("storage", "storage:notes")));
+        again(&Change::Private(Element::new("storage", "storage:notes").with_text("!")));
+    }
+
+    #[test]
+    fn a_whole_account_reads_back() {
+        use crate::tables::{Accounts, PasswordRules};
+        let rules = PasswordRules { iterations: 1, keeps_passwords: true };
+        let text = |name: &'static str, ns: &'static str| Element::new(name, ns).with_text("文");
+        let changes = [
+            Change::Credential(Credential::new("secret", b"salt", rules).unwrap()),
+            Change::Contact("a@b".parse().unwrap(), Some(Contact { listed: true, ..Contact::default() })),
+            Change::VCard(Kept::of(&text("vCard", VCARD))),
+            Change::Private(text("a", "urn:a")),
+            Change::Private(text("b", "urn:a")),
+            Change::LastSeen(LastSeen { at: 7, status: Some("再见".into()) }),
+        ];
+        let account = |changes: Vec<Change>| {
+            let mut accounts = Accounts::new(rules, b"");
+            changes.into_iter().for_each(|change| accounts.apply("用户", change));
+            account_to_element("用户", accounts.get("用户").unwrap())
+        };
+        let element = account(changes.into());
+        assert_eq!(element.children().count(), 5, "{element}");
+        assert_eq!(account(read_user(&element).unwrap().changes), element);
     }
 }

@@ -8,22 +8,35 @@
 use std::collections::HashMap;
 
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
+use super::offline::Offline;
 use super::roster::Roster;
-use super::{Change, Contact};
+use super::{Change, Contact, Kept, LastSeen};
 use crate::codec::{legacy_digest, same_secret, Hmac};
 use crate::jid::Jid;
 use crate::scram::Keys;
+use crate::xml::Element;
 
 /// What is kept for an account.
 #[derive(Debug)]
 pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
+    offline: Offline,
+    vcard: Option<Kept>,
+    private: Box<[Kept]>,
+    last_seen: Option<Box<LastSeen>>,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default() }
+        Self {
+            credential,
+            roster: Roster::default(),
+            offline: Offline::default(),
+            vcard: None,
+            private: Box::default(),
+            last_seen: None,
+        }
     }
 
     /// What its owner is known by.
@@ -31,9 +44,36 @@ impl Account {
         &self.credential
     }
 
+    /// The messages that wait for it.
+    pub(crate) fn offline(&self) -> &Offline {
+        &self.offline
+    }
+
     /// Whom it knows.
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    /// What it says of itself.
+    pub(crate) fn vcard(&self) -> Option<&Kept> {
+        self.vcard.as_ref()
+    }
+
+    /// What its clients keep here (XEP-0049).
+    pub(crate) fn private(&self) -> &[Kept] {
+        &self.private
+    }
+
+    /// When it was last here, if it ever was.
+    pub(crate) fn last_seen(&self) -> Option<&LastSeen> {
+        self.last_seen.as_deref()
+    }
+
+    fn set_private(&mut self, element: &Element) {
+        let mut private = std::mem::take(&mut self.private).into_vec();
+        private.retain(|kept| !kept.is(element.name(), element.ns()));
+        private.extend(Kept::of(element));
+        self.private = private.into_boxed_slice();
     }
 }
 
@@ -53,6 +93,11 @@ impl Accounts {
 
     pub(crate) fn exists(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
     }
 
     /// All names, in no order.
@@ -79,6 +124,16 @@ impl Accounts {
         self.get(name)?.roster.contact(contact)
     }
 
+    /// Whether an account lets an address see its presence; nobody's name lets nobody (RFC 6121 3.1).
+    pub(crate) fn is_seen_by(&self, name: &str, watcher: &Jid) -> bool {
+        self.contact(name, watcher.bare_str()).is_some_and(|contact| contact.subscription.is_from())
+    }
+
+    /// The messages that wait for an account; `None` for a name that nobody has.
+    pub(crate) fn offline(&self, name: &str) -> Option<&Offline> {
+        self.get(name).map(|account| &account.offline)
+    }
+
     /// Does what a change says. What is for an account that is not there is for nobody.
     pub(crate) fn apply(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {
@@ -90,7 +145,12 @@ impl Accounts {
                 self.by_name.remove(name);
             }
             (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
-            (None, Change::Contact(..)) => (),
+            (Some(account), Change::Offline(message)) => account.offline.add(message),
+            (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
+            (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
+            (Some(account), Change::Private(element)) => account.set_private(&element),
+            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(Box::new(seen)),
+            (None, _) => (),
         }
     }
 
@@ -99,9 +159,10 @@ impl Accounts {
         self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
     }
 
-    /// Whether this is the account's password.
+    /// Whether this is the account's password. An account may be from a time when the rules were others.
     pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
-        if self.rules.keeps_passwords {
+        let kept = self.get(name).map(|account| account.credential.password.is_some());
+        if kept.unwrap_or(self.rules.keeps_passwords) {
             self.matches(name, given.as_bytes(), str::to_owned)
         } else {
             self.keys(name).fit(given)
@@ -151,6 +212,15 @@ mod tests {
             assert!(accounts.has_password("a", "other") && !accounts.has_password("a", "secret"));
             accounts.apply("a", Change::Removed);
             assert!(!accounts.has_password("a", "other"));
+        }
+    }
+
+    #[test]
+    fn passwords_from_when_the_rules_were_others() {
+        for keeps_passwords in [true, false] {
+            let mut accounts = accounts(keeps_passwords);
+            accounts.rules.keeps_passwords = !keeps_passwords;
+            assert!(accounts.has_password("a", "secret") && !accounts.has_password("a", "Secret"));
         }
     }
 

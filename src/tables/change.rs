@@ -8,9 +8,10 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact};
+use super::{Accounts, Contact, Kept, LastSeen, OfflineMessage};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::xml::Element;
 
 /// A change of one account.
 #[derive(Debug)]
@@ -21,6 +22,16 @@ pub(crate) enum Change {
     Removed,
     /// A contact is added, changed or removed.
     Contact(Jid, Option<Contact>),
+    /// A message waits for it, unless it has waited before.
+    Offline(OfflineMessage),
+    /// No message up to this number waits for it any more.
+    OfflineSent(u64),
+    /// It says something else of itself, or nothing any more (XEP-0054).
+    VCard(Option<Kept>),
+    /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).
+    Private(Element),
+    /// Its last resource has gone (XEP-0012).
+    LastSeen(LastSeen),
 }
 
 /// Whoever writes changes down.

@@ -5,7 +5,11 @@
 mod accounts;
 mod change;
 mod credential;
+mod executions;
 mod guesses;
+mod kept;
+mod last_seen;
+mod offline;
 mod rates;
 mod roster;
 mod sessions;
@@ -14,10 +18,16 @@ mod subscription;
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::error::{Condition, StanzaError};
+
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
+pub(crate) use executions::{Executions, NoExecution};
 pub(crate) use guesses::Guesses;
+pub(crate) use kept::Kept;
+pub(crate) use last_seen::LastSeen;
+pub(crate) use offline::OfflineMessage;
 pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Item};
 pub(crate) use sessions::{Resumption, Session, Sessions};
@@ -29,6 +39,7 @@ pub(crate) struct Tables {
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
     pub(crate) registrations: Rates<IpAddr>,
+    pub(crate) executions: Executions,
     /// Who writes down what changes; without one it ends with the process.
     pub(crate) recorder: Option<Box<dyn Recorder>>,
 }
@@ -103,3 +114,16 @@ impl fmt::Display for AccountError {
 }
 
 impl std::error::Error for AccountError {}
+
+impl From<AccountError> for StanzaError {
+    fn from(error: AccountError) -> Self {
+        let condition = match error {
+            AccountError::Exists => Condition::Conflict,
+            AccountError::Unknown => Condition::ItemNotFound,
+            AccountError::NoRandom => Condition::InternalServerError,
+            AccountError::NotRecorded => Condition::ResourceConstraint,
+            AccountError::BadName | AccountError::BadPassword => Condition::NotAcceptable,
+        };
+        Self::because(condition, error.to_string())
+    }
+}

@@ -26,6 +26,10 @@ pub(crate) struct Session {
     pub(crate) interested: bool,
     /// Whom it has sent presence that no broadcast would have brought them (RFC 6121 4.6).
     pub(crate) directed: Vec<Jid>,
+    /// How many stanzas the server had written when it became available at this priority.
+    pub(crate) since: u64,
+    /// It wants copies of what the account's other resources send and get (XEP-0280).
+    pub(crate) carbons: bool,
     /// How another stream may go on with the session, if it may.
     pub(crate) resumption: Option<Resumption>,
 }
@@ -46,6 +50,11 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// The accounts that have a connected resource, in no order.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        self.by_user.keys().map(AsRef::as_ref)
+    }
+
     /// The connected resources of an account, oldest first.
     pub(crate) fn of(&self, user: &str) -> &[Session] {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
@@ -84,6 +93,8 @@ impl Sessions {
             priority: 0,
             interested: false,
             directed: Vec::new(),
+            since: 0,
+            carbons: false,
             resumption: None,
         };
         // Most accounts have one resource, so there is room for one.

@@ -157,6 +157,11 @@ impl Element {
         self.child(name, ns).map(Element::text)
     }
 
+    /// Removes the child elements that `unwanted` names.
+    pub(crate) fn remove_children(&mut self, unwanted: impl Fn(&Element) -> bool) {
+        self.nodes.retain(|node| !matches!(node, Node::Element(child) if unwanted(child)));
+    }
+
     /// Appends content.
     pub fn push(&mut self, node: Node) {
         self.nodes.push(node);

@@ -13,7 +13,13 @@ use crate::ns;
 /// Appends `element` where the namespace `scope` is the default.
 pub(crate) fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
     open(element, scope, out);
-    content(element, element.ns(), out);
+    content(element, None, out);
+}
+
+/// Appends `element` with one more child behind its content.
+pub(crate) fn write_with(element: &Element, child: &Element, scope: &str, out: &mut Vec<u8>) {
+    open(element, scope, out);
+    content(element, Some(child), out);
 }
 
 /// Appends `element` as a child of the stream root, whose prefix `stream` and default namespace are declared there
@@ -64,15 +70,22 @@ fn open(element: &Element, scope: &str, out: &mut Vec<u8>) -> usize {
     split
 }
 
-/// Appends what stands between the attributes and the end of the element.
-fn content(element: &Element, scope: &str, out: &mut Vec<u8>) {
-    if element.nodes().is_empty() {
+/// Appends what stands between the attributes and the end of the element, with one more child if there is one.
+fn content(element: &Element, last: Option<&Element>, out: &mut Vec<u8>) {
+    if element.nodes().is_empty() && last.is_none() {
         return out.extend_from_slice(b"/>");
     }
     out.push(b'>');
     for node in element.nodes() {
-        write_node(node, scope, out);
+        write_node(node, element.ns(), out);
     }
+    if let Some(last) = last {
+        write(last, element.ns(), out);
+    }
+    close(element, out);
+}
+
+fn close(element: &Element, out: &mut Vec<u8>) {
     out.extend_from_slice(b"</");
     out.extend_from_slice(element.name().as_bytes());
     out.push(b'>');
@@ -118,8 +131,22 @@ impl Unaddressed {
         debug_assert!(element.attr("to").is_none());
         let mut bytes = Vec::new();
         let split = open(element, scope, &mut bytes);
-        content(element, element.ns(), &mut bytes);
+        content(element, None, &mut bytes);
         Self { bytes: bytes.into_boxed_slice(), split }
+    }
+
+    /// Writes `content` inside the last of `frames`, each of which stands inside the one before it.
+    pub(crate) fn framed(frames: &[Element], content: &Element, scope: &str) -> Self {
+        let (mut bytes, mut split, mut scope) = (Vec::new(), None, scope);
+        for frame in frames {
+            let behind_name = open(frame, scope, &mut bytes);
+            split.get_or_insert(behind_name);
+            bytes.push(b'>');
+            scope = frame.ns();
+        }
+        write(content, scope, &mut bytes);
+        frames.iter().rev().for_each(|frame| close(frame, &mut bytes));
+        Self { bytes: bytes.into_boxed_slice(), split: split.unwrap_or_default() }
     }
 
     /// Appends the stanza as one to `to`.
@@ -195,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn a_child_can_be_added_in_writing() {
+        let mut out = Vec::new();
+        write_with(&Element::new("a", "A").with_text("1"), &Element::new("b", "B"), "A", &mut out);
+        write_with(&Element::new("a", "A"), &Element::new("b", "A"), "", &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "<a>1<b xmlns='B'/></a><a xmlns='A'><b/></a>");
+    }
+
+    #[test]
     fn one_writing_serves_many() {
         let presence =
             Unaddressed::new(&Element::new("presence", "c").with_attr("from", "a").with_text("x"), "c");
@@ -204,6 +239,17 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "<presence to='b' from='a'>x</presence><presence to='&apos;' from='a'>x</presence>"
+        );
+    }
+
+    #[test]
+    fn a_tree_can_be_framed_in_writing() {
+        let frames = [Element::new("a", "A").with_attr("x", "1"), Element::new("b", "B")];
+        let mut out = Vec::new();
+        Unaddressed::framed(&frames, &Element::new("a", "A").with_text("2"), "A").write_to("c", &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "<a to='c' x='1'><b xmlns='B'><a xmlns='A'>2</a></b></a>"
         );
     }
 

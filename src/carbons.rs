@@ -1,0 +1,143 @@
+//! Copies of a conversation for those of its owners' resources that are not in it.
+//!
+//! Read first: XEP-0280 sections 6 (which messages), 7 (received), 8 (sent) and 9 (how a sender avoids it). A message is
+//! written once for all of an account's copies. [`crate::router`] says when one was accepted; what was refused, or comes
+//! back from a lost stream, is not copied.
+//! Left out on purpose: errors, since nobody remembers what they answer; and who is in which room.
+
+use crate::ctx::Ctx;
+use crate::delay;
+use crate::jid::Jid;
+use crate::ns;
+use crate::slab::Key;
+use crate::stanza::{Kind, MessageType, Stanza};
+use crate::tables::Session;
+use crate::xml::writer::Unaddressed;
+use crate::xml::Element;
+
+/// XEP-0297.
+const FORWARD: &str = "urn:xmpp:forward:0";
+/// XEP-0184 and XEP-0333; XEP-0085 is in [`ns`].
+const RECEIPTS: &str = "urn:xmpp:receipts";
+const MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// What a room says of a message (XEP-0045), and an invitation to one (XEP-0249).
+const ROOM_USER: &str = "http://jabber.org/protocol/muc#user";
+const INVITATION: &str = "jabber:x:conference";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Received,
+    Sent,
+}
+
+/// XEP-0280 section 7: copies a message that was accepted for `user` to those of its resources that have not got it. One
+/// that wrote it itself has.
+pub(crate) fn received(ctx: &mut Ctx<'_>, user: &str, reached: &[Key], message: &Stanza) {
+    let (domain, from) = (ctx.config.domain(), message.element.attr("from").unwrap_or_default());
+    let own = from.strip_prefix(user).and_then(|rest| rest.strip_prefix('@')?.strip_prefix(domain));
+    let author = own.and_then(|rest| rest.strip_prefix('/'));
+    let has_it = |session: &Session| reached.contains(&session.stream) || author == Some(&*session.resource);
+    copy(ctx, user, Way::Received, message, has_it);
+}
+
+/// XEP-0280 section 8: copies a message of `from` that was accepted to its account's other resources. What one sends to
+/// oneself they have received.
+pub(crate) fn sent(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, message: &Stanza) {
+    let Some(user) = ctx.config.account(from).filter(|_| from.bare_str() != to.bare_str()) else { return };
+    copy(ctx, user, Way::Sent, message, |session| from.resource() == Some(&*session.resource));
+}
+
+fn copy(ctx: &mut Ctx<'_>, user: &str, way: Way, message: &Stanza, has_it: impl Fn(&Session) -> bool) {
+    let Kind::Message(kind) = message.kind else { return };
+    let wants = |session: &&Session| session.carbons && !has_it(session);
+    let mut wanting = ctx.tables.sessions.of(user).iter().filter(wants).peekable();
+    let returned = || delay::is_noted(ctx.config, &message.element);
+    if wanting.peek().is_none() || !is_eligible(kind, way, &message.element) || returned() {
+        return;
+    }
+    let account = format!("{user}@{}", ctx.config.domain());
+    let copy = wrapped(&account, way, &message.element);
+    for session in wanting {
+        let to = format!("{account}/{}", session.resource);
+        ctx.outboxes.send_carbon(session.stream, &copy, &message.element, &to);
+    }
+}
+
+/// XEP-0280 section 6.1.
+fn is_eligible(kind: MessageType, way: Way, message: &Element) -> bool {
+    let has = |name, ns| message.child(name, ns).is_some();
+    if has("private", ns::CARBONS) || has("no-copy", ns::HINTS) {
+        return false;
+    }
+    let mut payloads = message.children().map(Element::ns);
+    match kind {
+        MessageType::Groupchat | MessageType::Error => false,
+        // A room sends what one of its users says in private to each of the other's resources that is there.
+        MessageType::Chat => way == Way::Sent || !has("x", ROOM_USER) || is_invitation(message),
+        MessageType::Normal if has("body", ns::CLIENT) => true,
+        MessageType::Normal | MessageType::Headline => {
+            payloads.any(|ns| matches!(ns, RECEIPTS | ns::CHAT_STATES | MARKERS)) || is_invitation(message)
+        }
+    }
+}
+
+/// XEP-0249, or XEP-0045 7.8.2: an invitation to a room.
+fn is_invitation(message: &Element) -> bool {
+    let mediated = message.child("x", ROOM_USER).and_then(|x| x.child("invite", ROOM_USER));
+    mediated.is_some() || message.child("x", INVITATION).is_some()
+}
+
+fn wrapped(account: &str, way: Way, message: &Element) -> Unaddressed {
+    let mut outer = Element::new("message", ns::CLIENT).with_attr("from", account.to_owned());
+    if let Some(kind) = message.attr("type") {
+        outer.set_attr("type", kind.to_owned());
+    }
+    let way = match way {
+        Way::Received => "received",
+        Way::Sent => "sent",
+    };
+    let frames = [outer, Element::new(way, ns::CARBONS), Element::new("forwarded", FORWARD)];
+    Unaddressed::framed(&frames, message, ns::CLIENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eligible(kind: MessageType, way: Way, payloads: &[Element]) -> bool {
+        let message = payloads.iter().cloned().fold(Element::new("message", ns::CLIENT), Element::with);
+        is_eligible(kind, way, &message)
+    }
+
+    #[test]
+    fn which_messages() {
+        use MessageType::{Chat, Error, Groupchat, Headline, Normal};
+        let body = || Element::new("body", ns::CLIENT);
+        let of = |ns: &'static str| Element::new("x", ns);
+        let table: [(_, &[Element], _); 16] = [
+            (Chat, &[], true),
+            (Chat, &[body(), Element::new("private", ns::CARBONS)], false),
+            (Chat, &[body(), Element::new("no-copy", ns::HINTS)], false),
+            (Chat, &[body(), Element::new("no-store", ns::HINTS)], true),
+            (Normal, &[], false),
+            (Normal, &[body()], true),
+            (Normal, &[of("urn:x")], false),
+            (Normal, &[of(RECEIPTS)], true),
+            (Normal, &[of(MARKERS)], true),
+            (Normal, &[of(ns::CHAT_STATES)], true),
+            (Normal, &[of(INVITATION)], true),
+            (Normal, &[of(ROOM_USER).with(Element::new("invite", ROOM_USER))], true),
+            (Headline, &[body()], false),
+            (Groupchat, &[body()], false),
+            (Groupchat, &[of(INVITATION)], false),
+            (Error, &[body()], false),
+        ];
+        for (kind, payloads, wanted) in table {
+            for way in [Way::Received, Way::Sent] {
+                assert_eq!(eligible(kind, way, payloads), wanted, "{kind:?} {payloads:?}");
+            }
+        }
+        assert!(!eligible(Chat, Way::Received, &[body(), of(ROOM_USER)]));
+        assert!(eligible(Chat, Way::Sent, &[body(), of(ROOM_USER)]));
+    }
+}

@@ -1,0 +1,27 @@
+//! What time it is, as far as the server knows.
+//!
+//! Read first: XEP-0202. Left out on purpose: the time zone of the machine, which is nobody's business.
+
+use super::{Answer, Feature, Route, Target};
+use crate::ctx::Ctx;
+use crate::jid::Jid;
+use crate::stanza::{IqType, Stanza};
+use crate::time::utc;
+use crate::xml::Element;
+
+const NS: &str = "urn:xmpp:time";
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: "XEP-0202: Entity Time",
+    disco: &[NS],
+    iq: &[Route { name: "time", ns: NS, at: Target::Host, kind: IqType::Get, handler: time }],
+    ..Feature::NOTHING
+};
+
+fn time(ctx: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+    Ok(Some(
+        Element::new("time", NS)
+            .with(Element::new("tzo", NS).with_text("+00:00"))
+            .with(Element::new("utc", NS).with_text(utc(ctx.now.since_1970))),
+    ))
+}

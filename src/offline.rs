@@ -1,0 +1,71 @@
+//! Messages for an account that has nobody to take them.
+//!
+//! Read first: XEP-0160 (which are kept, and until when), XEP-0203 (how they say when they were sent), XEP-0334 (what their
+//! sender may ask for). [`crate::router`] says when a message comes here, [`crate::presence`] when somebody is there.
+//! Left out on purpose: reading them one by one (XEP-0013); and a second chance for one that was sent to a stream without
+//! acknowledgements (XEP-0198) which then broke.
+
+use crate::ctx::Ctx;
+use crate::delay;
+use crate::error::Condition;
+use crate::jid::Jid;
+use crate::ns;
+use crate::stanza::{is_fleeting, Stanza};
+use crate::tables::{Change, OfflineMessage};
+use crate::xml::writer;
+use crate::xml::Element;
+
+/// Keeps a message for `user`, if it is worth it and there is room (XEP-0160 section 2: `service-unavailable` else).
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(), Condition> {
+    if !is_kept(&message.element) {
+        return Err(Condition::ServiceUnavailable);
+    }
+    let offline = ctx.tables.accounts.offline(user).ok_or(Condition::ServiceUnavailable)?;
+    let limits = &ctx.config.limits;
+    let bytes = written(ctx, &message.element);
+    if offline.len() >= limits.offline_messages || offline.bytes() + bytes.len() > limits.offline_bytes {
+        // Whoever sends them could fill a log as well.
+        log::debug!("{user}: too many messages wait, one more is refused");
+        return Err(Condition::ServiceUnavailable);
+    }
+    let message = OfflineMessage { number: offline.next_number(), bytes };
+    Ok(ctx.tables.change(user, Change::Offline(message))?)
+}
+
+/// XEP-0160 section 2: a resource that says that it is available, at no negative priority, gets what waits for its
+/// account. What its stream does not take waits on.
+pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
+    let (Some(user), Some(resource)) = (to.local(), to.resource()) else { return };
+    let (sessions, accounts) = (&ctx.tables.sessions, &ctx.tables.accounts);
+    let willing = sessions.find(user, resource).filter(|s| s.presence.is_some() && s.priority >= 0);
+    let (Some(session), Some(offline)) = (willing, accounts.offline(user)) else { return };
+    let send = |message: &&OfflineMessage| ctx.outboxes.send_written(session.stream, &message.bytes);
+    let Some(number) = offline.messages().take_while(send).last().map(|message| message.number) else {
+        return;
+    };
+    if ctx.tables.change(user, Change::OfflineSent(number)).is_err() {
+        log::error!("{user}: messages were sent that will be sent again, for this could not be recorded");
+    }
+}
+
+/// Whether a message that would not be kept for its type or its content asks to be (XEP-0334 section 4.4).
+pub(crate) fn is_asked_for(message: &Element) -> bool {
+    message.child("store", ns::HINTS).is_some()
+}
+
+/// XEP-0160 section 3 and XEP-0334 section 4: what has content is worth keeping, unless it says no.
+fn is_kept(message: &Element) -> bool {
+    message.child("no-store", ns::HINTS).is_none() && (is_asked_for(message) || !is_fleeting(message))
+}
+
+/// The message as it will be sent, with the time of now unless it was delayed before.
+fn written(ctx: &Ctx<'_>, message: &Element) -> Box<[u8]> {
+    let mut out = Vec::new();
+    if delay::is_noted(ctx.config, message) {
+        writer::write(message, ns::CLIENT, &mut out);
+    } else {
+        let delay = delay::note(ctx.config, ctx.now.since_1970);
+        writer::write_with(message, &delay, ns::CLIENT, &mut out);
+    }
+    out.into_boxed_slice()
+}

@@ -1,0 +1,123 @@
+//! Messages that wait for an account to have somebody to take them.
+//!
+//! Read first: XEP-0160. They are kept as the bytes that will be sent: as trees they would take several times the memory.
+//! Each has a number of its own in its account, and numbers only grow: so a change that is applied twice adds nothing.
+//! Left out on purpose: which messages are kept, and for how many there is room.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+/// A message that waits.
+pub(crate) struct OfflineMessage {
+    /// Its number in its account.
+    pub(crate) number: u64,
+    /// The whole stanza as it goes into a stream, in UTF-8.
+    pub(crate) bytes: Box<[u8]>,
+}
+
+/// Kept out of logs.
+impl fmt::Debug for OfflineMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "(message {} of {} bytes)", self.number, self.bytes.len())
+    }
+}
+
+/// The messages that wait for one account, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Offline {
+    messages: VecDeque<OfflineMessage>,
+    bytes: usize,
+    /// The number of the newest that there ever was.
+    last: u64,
+}
+
+impl Offline {
+    /// The messages in order.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &OfflineMessage> {
+        self.messages.iter()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// How many bytes they have in all.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The number up to which none waits any more.
+    pub(crate) fn sent(&self) -> u64 {
+        self.messages.front().map_or(self.last, |message| message.number - 1)
+    }
+
+    /// The number for one more.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.last.saturating_add(1)
+    }
+
+    /// Adds a message, unless one of its number has been there.
+    pub(super) fn add(&mut self, message: OfflineMessage) {
+        if message.number <= self.last {
+            return;
+        }
+        self.last = message.number;
+        self.bytes += message.bytes.len();
+        self.messages.push_back(message);
+    }
+
+    /// Removes the messages up to this number; from now on, none of them has been missing.
+    pub(super) fn remove_through(&mut self, number: u64) {
+        while let Some(message) = self.messages.front().filter(|message| message.number <= number) {
+            self.bytes -= message.bytes.len();
+            self.messages.pop_front();
+        }
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
+        }
+        self.last = self.last.max(number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(number: u64) -> OfflineMessage {
+        OfflineMessage { number, bytes: vec![b'x'; 10].into() }
+    }
+
+    fn numbers(offline: &Offline) -> Vec<u64> {
+        assert_eq!((offline.len(), offline.bytes()), (offline.messages().count(), offline.len() * 10));
+        offline.messages().map(|message| message.number).collect()
+    }
+
+    #[test]
+    fn what_is_done_twice_is_done_once() {
+        let mut offline = Offline::default();
+        for _ in 0..2 {
+            (1..=3).for_each(|number| offline.add(message(number)));
+            assert_eq!(numbers(&offline), [1, 2, 3]);
+        }
+        for _ in 0..2 {
+            offline.remove_through(2);
+            assert_eq!((numbers(&offline), offline.sent(), offline.next_number()), (vec![3], 2, 4));
+        }
+        (1..=4).for_each(|number| offline.add(message(number)));
+        assert_eq!(numbers(&offline), [3, 4]);
+    }
+
+    #[test]
+    fn numbers_do_not_come_back() {
+        let mut offline = Offline::default();
+        offline.remove_through(7);
+        offline.add(message(7));
+        assert_eq!((numbers(&offline), offline.sent(), offline.next_number()), (vec![], 7, 8));
+    }
+
+    #[test]
+    fn a_message_cannot_be_printed() {
+        assert_eq!(format!("{:?}", message(1)), "(message 1 of 10 bytes)");
+    }
+}
