@@ -11,7 +11,7 @@ use super::element::{Attribute, Element, Node};
 use crate::ns;
 
 /// Appends `element` where the namespace `scope` is the default.
-pub(crate) fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
+pub fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
     open(element, scope, out);
     content(element, None, out);
 }
