@@ -159,6 +159,18 @@ pub struct Limits {
     pub guesses_of_account: Rate,
     /// Accounts made from one address; loopback is not limited.
     pub registrations_by_address: Rate,
+    /// Items of a roster.
+    pub roster_items: usize,
+    /// Groups that a contact is in.
+    pub roster_groups: usize,
+    /// Bytes of a contact's name, and of a group's.
+    pub roster_name_bytes: usize,
+    /// Requests for somebody's presence that wait for the answer.
+    pub subscription_requests: usize,
+    /// Bytes of such a request. A longer one is kept without what it contains.
+    pub subscription_request_bytes: usize,
+    /// Addresses that a resource has sent presence to and that are to be told when it goes (RFC 6121 4.6).
+    pub directed_presences: usize,
     /// Stanzas that wait for the host program to take them.
     pub events: usize,
     /// Messages that wait for an account that is offline (XEP-0160).
@@ -208,6 +220,12 @@ impl Default for Limits {
             guesses_by_address: Rate { burst: 30, interval: Duration::from_secs(5) },
             guesses_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
+            roster_items: 1_000,
+            roster_groups: 16,
+            roster_name_bytes: 256,
+            subscription_requests: 100,
+            subscription_request_bytes: 4_096,
+            directed_presences: 100,
             events: 1_024,
             offline_messages: 100,
             offline_bytes: 262_144,

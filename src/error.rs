@@ -14,7 +14,6 @@ use crate::xml::{Element, XmlError};
 pub(crate) enum Condition {
     BadRequest,
     Conflict,
-    FeatureNotImplemented,
     Forbidden,
     InternalServerError,
     ItemNotFound,
@@ -33,7 +32,6 @@ impl Condition {
         match self {
             Self::BadRequest => ("bad-request", "modify", "400"),
             Self::Conflict => ("conflict", "cancel", "409"),
-            Self::FeatureNotImplemented => ("feature-not-implemented", "cancel", "501"),
             Self::Forbidden => ("forbidden", "auth", "403"),
             Self::InternalServerError => ("internal-server-error", "wait", "500"),
             Self::ItemNotFound => ("item-not-found", "cancel", "404"),

@@ -196,6 +196,11 @@ impl Outboxes {
         self.write(key, true, || Some(("presence", from())), |out| presence.write_to(to, out));
     }
 
+    /// Sends a stanza that was written for many and that nobody is to wait for.
+    pub(crate) fn send_copy_now(&mut self, key: Key, stanza: &Unaddressed, to: &str) {
+        self.write(key, true, || None, |out| stanza.write_to(to, out));
+    }
+
     /// Sends a copy of `message`, which waits where that would.
     pub(crate) fn send_carbon(&mut self, key: Key, copy: &Unaddressed, message: &Element, to: &str) {
         let attr = |name| message.attr(name).unwrap_or_default();

@@ -7,14 +7,21 @@ use crate::error::StreamError;
 use crate::jid::Jid;
 use crate::presence;
 use crate::slab::Key;
-use crate::tables::{Change, Contact, NotRecorded, Subscription};
+use crate::subscriptions;
+use crate::tables::{Change, NotRecorded};
 
 /// XEP-0077 3.2: an account goes, with its roster and all its streams. They end behind what they are sent now.
 pub(crate) fn remove_account(ctx: &mut Ctx<'_>, user: &str) -> Result<(), NotRecorded> {
-    // Those who may know that it was there are known only as long as the account is.
-    let streams = withdraw(ctx, user, None);
-    cancel_subscriptions(ctx, user)?;
+    let contacts = ctx.tables.accounts.contacts(user);
+    let contacts: Vec<_> =
+        contacts.map(|(address, contact)| (address.clone(), contact.subscription)).collect();
     ctx.tables.change(user, Change::Removed)?;
+    let Ok(gone) = Jid::new(Some(user), ctx.config.domain(), None) else { return Ok(()) };
+    for (contact, _) in contacts.iter().filter(|(_, subscription)| subscription.is_from()) {
+        presence::withdraw(ctx, &gone, contact);
+    }
+    let streams = withdraw(ctx, user, None);
+    subscriptions::bury(ctx, &gone, &contacts);
     end(ctx, &streams, StreamError::NotAuthorized);
     Ok(())
 }
@@ -39,7 +46,7 @@ fn withdraw(ctx: &mut Ctx<'_>, user: &str, resource: Option<&str>) -> Vec<Key> {
     let meant: Vec<_> = meant.map(|session| (session.resource.clone(), session.stream)).collect();
     for (resource, _) in &meant {
         if let Ok(address) = Jid::new(Some(user), ctx.config.domain(), Some(resource)) {
-            presence::withdraw(ctx, &address);
+            presence::leave(ctx, &address);
         }
     }
     meant.into_iter().map(|(_, stream)| stream).collect()
@@ -49,17 +56,4 @@ fn end(ctx: &mut Ctx<'_>, streams: &[Key], error: StreamError) {
     for &stream in streams {
         ctx.outboxes.end(stream, Some(error));
     }
-}
-
-/// XEP-0077 3.2: nobody sees the presence of the account any more, and whoever has its name next sees nobody's.
-fn cancel_subscriptions(ctx: &mut Ctx<'_>, user: &str) -> Result<(), NotRecorded> {
-    let Ok(account) = Jid::new(Some(user), ctx.config.domain(), None) else { return Ok(()) };
-    let contacts: Vec<Jid> = ctx.tables.accounts.contacts(user).map(|(address, _)| address.clone()).collect();
-    for name in contacts.iter().filter_map(|contact| ctx.config.account(contact)) {
-        if let Some(item) = ctx.tables.accounts.contact(name, account.as_str()) {
-            let item = Contact { subscription: Subscription::None, ..item.clone() };
-            ctx.tables.change(name, Change::Contact(account.clone(), Some(item)))?;
-        }
-    }
-    Ok(())
 }

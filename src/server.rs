@@ -27,8 +27,9 @@ use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
 use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
+use crate::subscriptions;
 use crate::tables::{
-    AccountError, Accounts, Change, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
 
@@ -62,6 +63,8 @@ pub struct Server {
     awake: VecDeque<Key>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
     spare: Vec<u8>,
+    /// When it was called last.
+    now: Now,
 }
 
 impl Server {
@@ -89,6 +92,7 @@ impl Server {
             timers: BinaryHeap::new(),
             awake: VecDeque::new(),
             spare: Vec::new(),
+            now: Now::default(),
             started: None,
             config,
         })
@@ -285,28 +289,23 @@ impl Server {
         self.tables.create_account(address.local().unwrap_or_default(), password, &salt)
     }
 
-    /// Lets one account see another's presence, and puts each into the other's roster.
+    /// Lets one account see another's presence, and puts each into the other's roster. Whoever is connected is told.
     ///
     /// # Errors
     /// If either is not an account.
     pub fn subscribe(&mut self, watcher: &str, watched: &str) -> Result<(), AccountError> {
         let (watcher, watched) = (self.address_of(watcher)?, self.address_of(watched)?);
-        let (Some(watcher_name), Some(watched_name)) = (watcher.local(), watched.local()) else {
-            return Err(AccountError::BadName);
-        };
-        let accounts = &self.tables.accounts;
-        if !accounts.exists(watcher_name) || !accounts.exists(watched_name) {
+        let exists = |address: &Jid| self.tables.accounts.exists(address.local().unwrap_or_default());
+        if !exists(&watcher) || !exists(&watched) {
             return Err(AccountError::Unknown);
         }
-        let mut to = accounts.contact(watcher_name, watched.as_str()).cloned().unwrap_or_default();
-        to.subscription = to.subscription.with_to();
-        let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
-        from.subscription = from.subscription.with_from();
-        let changes = vec![
-            (watcher_name, Change::Contact(watched.clone(), Some(to))),
-            (watched_name, Change::Contact(watcher.clone(), Some(from))),
-        ];
-        self.tables.change_all(changes).map_err(|_| AccountError::NotRecorded)
+        if watcher == watched {
+            return Ok(()); // which it does anyway
+        }
+        let now = self.now;
+        let agreed = subscriptions::agree(&mut self.lend(now).1, &watcher, &watched);
+        self.settle(now);
+        agreed.map_err(|_| AccountError::NotRecorded)
     }
 
     fn address_of(&self, name: &str) -> Result<Jid, AccountError> {
@@ -364,6 +363,7 @@ impl Server {
 
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
+        self.now = now;
         let uptime = now.monotonic.saturating_sub(*self.started.get_or_insert(now.monotonic));
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
         outboxes.set_time(now.monotonic);
@@ -464,6 +464,8 @@ impl std::error::Error for InjectError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::StorageStatus;
+    use crate::tables::{Change, Recorder, Subscription};
 
     fn server(set: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::new("localhost").unwrap();
@@ -503,5 +505,94 @@ mod tests {
         assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
         server.add_account("b", "secret").unwrap();
         assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
+
+    /// Takes down every change but one.
+    struct Forgetful {
+        left: usize,
+    }
+
+    impl Recorder for Forgetful {
+        fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+            for _ in changes {
+                self.left = self.left.wrapping_sub(1);
+                if self.left == usize::MAX {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+            }
+            Ok(())
+        }
+
+        fn status(&self) -> StorageStatus {
+            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, refuses: false }
+        }
+
+        fn commit(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn next_commit(&self) -> Option<Duration> {
+            None
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn maintain(&mut self, _: &Accounts) -> bool {
+            true
+        }
+    }
+
+    /// Romeo says something while the change that comes after so many cannot be recorded. What he was answered, and what
+    /// his roster and Juliet's say of each other then.
+    fn forgets_after(changes: usize, before: &str, said: &str) -> (String, [Option<Subscription>; 2]) {
+        let (mut server, now) = (server(|config| config.scram_iterations = 1), Now::default());
+        server.add_account("romeo", "secret").unwrap();
+        server.add_account("juliet", "secret").unwrap();
+        let id = server.open(Peer::default(), now).unwrap();
+        let login = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
+                     <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>romeo</username>\
+                     <password>secret</password><resource>x</resource></query></iq>";
+        server.receive(id, login.as_bytes(), now);
+        server.receive(id, before.as_bytes(), now);
+        let heard = server.outgoing(id).bytes.len();
+        server.sent(id, heard);
+        server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+        server.receive(id, said.as_bytes(), now);
+        let heard = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
+        let state = |owner: &str, contact: &str| {
+            server.tables.accounts.contact(owner, contact).map(|contact| contact.subscription)
+        };
+        (heard, [state("romeo", "juliet@localhost"), state("juliet", "romeo@localhost")])
+    }
+
+    #[test]
+    fn a_subscription_is_recorded_on_both_sides_or_on_none() {
+        const ASK: &str = "<presence to='juliet@localhost' type='subscribe' id='2'/>";
+        for changes in 0..2 {
+            let (heard, states) = forgets_after(changes, "", ASK);
+            assert!(heard.contains("<resource-constraint "), "{changes}: {heard}");
+            assert_eq!(states, [None, None], "{changes}");
+        }
+        let (heard, states) = forgets_after(2, "", ASK);
+        assert_eq!((heard.as_str(), states[0]), ("", Some(Subscription::NonePendingOut)));
+        assert_eq!(states[1], Some(Subscription::NonePendingIn));
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_not_in_the_roster_either() {
+        const SET: &str = "<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query></iq>";
+        const REMOVE: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:roster'>\
+                              <item jid='juliet@localhost' subscription='remove'/></query></iq>";
+        let (heard, states) = forgets_after(0, "", SET);
+        assert!(heard.contains("<resource-constraint ") && states == [None, None], "{heard}");
+        let (heard, states) = forgets_after(0, SET, REMOVE);
+        assert!(heard.contains("<resource-constraint "), "{heard}");
+        assert_eq!(states, [Some(Subscription::None), None]);
+        const END: &str = "<iq type='set' id='4'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+        let (heard, states) = forgets_after(0, SET, END);
+        assert!(heard.contains("<resource-constraint ") && !heard.contains("</stream:stream>"), "{heard}");
+        assert_eq!(states, [Some(Subscription::None), None]);
     }
 }

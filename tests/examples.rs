@@ -128,7 +128,7 @@ fn client_that_writes_to_itself() {
         "S: <stream:features>",
         "S: <iq type='result' id='register'/>\n",
         "S: <iq type='result' id='login' to='用户1@localhost/loquat-example'/>\n",
-        "S: <iq type='result' id='roster' to='用户1@localhost/loquat-example'><query xmlns='jabber:iq:roster'/></iq>\n",
+        "S: <iq type='result' id='roster' to='用户1@localhost/loquat-example'><query xmlns='jabber:iq:roster' ver='0000000000000000'/></iq>\n",
         "S: <presence ",
         "S: <message to='用户1@localhost' type='chat' id='message' from='用户1@localhost/loquat-example'>",
         "<msgExtension xmlns='http://jabber.org/protocol/msgExtension'><msg>你好，世界！😀</msg>",

@@ -23,6 +23,8 @@ const FLOORS: &[&[&str]] = &[
         "router.rs",
         "offline.rs",
         "carbons.rs",
+        "roster.rs",
+        "subscriptions.rs",
         "presence.rs",
         "last_seen.rs",
         "removal.rs",

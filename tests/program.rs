@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -118,7 +118,10 @@ impl Client {
         let mut heard = Vec::new();
         while !String::from_utf8_lossy(&heard).contains(end) {
             let mut buffer = [0; 4096];
-            let n = self.socket.read(&mut buffer).unwrap();
+            let n = match self.socket.read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read.unwrap(),
+            };
             assert!(n > 0, "instead of {end} it ended behind {}", String::from_utf8_lossy(&heard));
             heard.extend_from_slice(buffer.get(..n).unwrap());
         }

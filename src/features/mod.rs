@@ -46,6 +46,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     bind::FEATURE,
     bind::SESSION,
     roster::FEATURE,
+    roster::SUBSCRIPTIONS,
     ping::FEATURE,
     stream_management::FEATURE,
     client_state::FEATURE,
@@ -256,7 +257,11 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
     };
     match (stanza.kind, &stanza.to) {
         (Kind::Iq(kind), _) => request(ctx, from, target, kind, stanza),
-        (Kind::Presence(kind), None) => presence::broadcast(ctx, from, kind, stanza),
+        (Kind::Presence(kind), None) => {
+            if let Err(error) = presence::broadcast(ctx, from, kind, stanza) {
+                router::refuse(ctx, from, stanza, &error);
+            }
+        }
         (_, Some(to)) => router::route(ctx, from, to, stanza),
         // RFC 6120 10.3.1: a message for nobody is one for the sender's own account.
         (Kind::Message(_), None) => router::route(ctx, from, &from.to_bare(), stanza),

@@ -261,7 +261,10 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
     let contact = || {
         let name = Some(format!("number {n}\nof many"));
         Some(Contact {
-            name, groups: vec!["朋友".into(), " synced='9999999'".into()], ..Contact::default()
+            listed: true,
+            name,
+            groups: vec!["朋友".into(), " synced='9999999'".into()],
+            ..Contact::default()
         })
     };
     match n % 11 {

@@ -121,6 +121,11 @@ impl Accounts {
         self.by_name.get(name)
     }
 
+    /// The roster of an account.
+    pub(crate) fn roster(&self, name: &str) -> Option<&Roster> {
+        self.get(name).map(Account::roster)
+    }
+
     /// The contacts of an account in the order of their addresses; none for a name that nobody has.
     pub(crate) fn contacts(&self, name: &str) -> impl Iterator<Item = (&Jid, &Contact)> {
         self.get(name).into_iter().flat_map(|account| account.roster.contacts())

@@ -13,6 +13,7 @@ mod offline;
 mod rates;
 mod roster;
 mod sessions;
+mod subscription;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -29,8 +30,9 @@ pub(crate) use kept::Kept;
 pub(crate) use last_seen::LastSeen;
 pub(crate) use offline::OfflineMessage;
 pub(crate) use rates::Rates;
-pub(crate) use roster::{Contact, Subscription};
+pub(crate) use roster::{Contact, Item};
 pub(crate) use sessions::{Resumption, Session, Sessions};
+pub(crate) use subscription::{Step, Subscription};
 
 /// All tables.
 pub(crate) struct Tables {

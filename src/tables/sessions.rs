@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::jid::Jid;
 use crate::slab::Key;
 use crate::xml::writer::Unaddressed;
 
@@ -21,6 +22,10 @@ pub(crate) struct Session {
     pub(crate) presence: Option<Unaddressed>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
+    /// Whether it has asked for the roster, and so is told what changes in it (RFC 6121 2.2).
+    pub(crate) interested: bool,
+    /// Whom it has sent presence that no broadcast would have brought them (RFC 6121 4.6).
+    pub(crate) directed: Vec<Jid>,
     /// How many stanzas the server had written when it became available at this priority.
     pub(crate) since: u64,
     /// It wants copies of what the account's other resources send and get (XEP-0280).
@@ -65,6 +70,16 @@ impl Sessions {
         self.of(user).iter().filter(|session| session.presence.is_some())
     }
 
+    /// Those that have asked for the roster.
+    pub(crate) fn interested(&self, user: &str) -> impl Iterator<Item = &Session> {
+        self.of(user).iter().filter(|session| session.interested)
+    }
+
+    /// The connected resources of an account, to be changed.
+    pub(crate) fn of_mut(&mut self, user: &str) -> &mut [Session] {
+        self.by_user.get_mut(user).map_or(&mut [], Vec::as_mut_slice)
+    }
+
     pub(crate) fn find(&self, user: &str, resource: &str) -> Option<&Session> {
         self.of(user).iter().find(|session| *session.resource == *resource)
     }
@@ -81,6 +96,8 @@ impl Sessions {
             stream,
             presence: None,
             priority: 0,
+            interested: false,
+            directed: Vec::new(),
             since: 0,
             carbons: false,
             resumption: None,
