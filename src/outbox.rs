@@ -250,6 +250,12 @@ impl Outboxes {
         let start = outbox.bytes.len();
         write(&mut outbox.bytes);
         let length = outbox.bytes.len() - start;
+        if length > limit {
+            // Escapes and namespaces can make much of a small stanza. That is its sender's doing, not this peer's.
+            outbox.bytes.truncate(start);
+            outbox.bytes.shrink_to(SPARE_BYTES);
+            return false;
+        }
         if outbox.hold_back(start, now, hold) {
             return true;
         }
@@ -714,6 +720,14 @@ mod tests {
         assert_eq!((outboxes.next_doomed(), outboxes.next_doomed()), (Some(key), None));
         assert!(text(&outboxes, key).starts_with("abc<stream:error><resource-constraint "));
         assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
+    }
+
+    #[test]
+    fn one_stanza_over_the_limit_is_refused_and_cuts_nobody_off() {
+        let (mut outboxes, key) = one(3);
+        assert!(!put(&mut outboxes, key, "abcd"));
+        assert_eq!(outboxes.next_doomed(), None);
+        assert!(put(&mut outboxes, key, "abc"));
     }
 
     #[test]
