@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec::{base64, from_base64};
+use crate::codec::{base64, from_base64, DIGEST_BYTES};
 use crate::jid::Jid;
 use crate::ns;
 use crate::scram::Keys;
@@ -186,7 +186,13 @@ fn read_keys(element: &Element) -> Option<Keys> {
         return None;
     }
     let field = |name| element.child_text(name, SCRAM);
-    let bytes = |name| from_base64(field(name)?.trim());
+    let once = |name| from_base64(field(name)?.trim());
+    // ejabberd (23.01, for one) encodes twice what it exports.
+    let is_twice = once("stored-key")?.len() != DIGEST_BYTES;
+    let bytes = |name| match once(name)? {
+        bytes if is_twice => from_base64(std::str::from_utf8(&bytes).ok()?),
+        bytes => Some(bytes),
+    };
     Some(Keys {
         salt: bytes("salt")?.into(),
         iterations: field("iter-count")?.trim().parse().ok()?,
@@ -271,6 +277,21 @@ fn read_last_seen(query: &Element) -> Option<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_were_encoded_twice() {
+        let keys = Keys::derive("secret", b"some salt", 2);
+        let user = with_credential(user("a"), &Credential { keys, password: None });
+        let mut twice = Element::new("scram-credentials", SCRAM).with_attr("mechanism", "SCRAM-SHA-1");
+        for field in user.children().flat_map(Element::children) {
+            let text = match field.name() {
+                "iter-count" => field.text().into_owned(),
+                _ => base64(field.text().as_bytes()),
+            };
+            twice = twice.with(Element::new(field.name().to_owned(), SCRAM).with_text(text));
+        }
+        assert!(read_keys(&twice).is_some_and(|keys| keys.fit("secret")));
+    }
 
     fn again(change: &Change) -> String {
         let element = change_to_element("用户", change);
