@@ -13,6 +13,7 @@ use crate::xml::XmlLimits;
 pub struct Config {
     domain: Jid,
     aliases: Vec<Jid>,
+    admins: Vec<Jid>,
     /// Whether anybody may make an account (XEP-0077).
     pub registration: bool,
     /// Whether the login of XEP-0078 is offered. Its digest needs the password itself, which is then kept beside the
@@ -49,6 +50,7 @@ impl Config {
         Ok(Self {
             domain: host(domain)?,
             aliases: Vec::new(),
+            admins: Vec::new(),
             registration: false,
             legacy_auth: true,
             plaintext: Plaintext::Loopback,
@@ -67,6 +69,16 @@ impl Config {
         Ok(())
     }
 
+    /// Makes an account an administrator's (XEP-0133). `name` is the part before the `@`; over the wire nobody can
+    /// register it.
+    ///
+    /// # Errors
+    /// If that is no name of an account.
+    pub fn add_admin(&mut self, name: &str) -> Result<(), JidError> {
+        self.admins.push(Jid::new(Some(name), self.domain(), None)?);
+        Ok(())
+    }
+
     /// The one true name.
     pub fn domain(&self) -> &str {
         self.domain.as_str()
@@ -75,6 +87,11 @@ impl Config {
     /// The localpart of an address at the one domain: which account it is, if there is such an account.
     pub(crate) fn account<'j>(&self, address: &'j Jid) -> Option<&'j str> {
         address.local().filter(|_| address.domain() == self.domain())
+    }
+
+    /// Whether `address` is an administrator's.
+    pub(crate) fn is_admin(&self, address: &Jid) -> bool {
+        self.admins.iter().any(|admin| admin.as_str() == address.bare_str())
     }
 
     /// Whether `peer` may send a password as it is.
@@ -142,12 +159,36 @@ pub struct Limits {
     pub guesses_of_account: Rate,
     /// Accounts made from one address; loopback is not limited.
     pub registrations_by_address: Rate,
+    /// Items of a roster.
+    pub roster_items: usize,
+    /// Groups that a contact is in.
+    pub roster_groups: usize,
+    /// Bytes of a contact's name, and of a group's.
+    pub roster_name_bytes: usize,
+    /// Requests for somebody's presence that wait for the answer.
+    pub subscription_requests: usize,
+    /// Bytes of such a request. A longer one is kept without what it contains.
+    pub subscription_request_bytes: usize,
+    /// Addresses that a resource has sent presence to and that are to be told when it goes (RFC 6121 4.6).
+    pub directed_presences: usize,
     /// Stanzas that wait for the host program to take them.
     pub events: usize,
     /// Messages that wait for an account that is offline (XEP-0160).
     pub offline_messages: usize,
     /// Bytes of these messages.
     pub offline_bytes: usize,
+    /// Bytes of a vCard (XEP-0054).
+    pub vcard_bytes: usize,
+    /// Elements in an account's private storage (XEP-0049).
+    pub private_elements: usize,
+    /// Bytes of them all.
+    pub private_bytes: usize,
+    /// Bytes that are kept of what an account said as it left (XEP-0012); the rest is cut off.
+    pub status_bytes: usize,
+    /// Commands whose forms are being filled out (XEP-0050). For one more the oldest is given up.
+    pub commands: usize,
+    /// Time to fill out the form of a command.
+    pub command_time: Duration,
 }
 
 /// How often something is tolerated.
@@ -179,9 +220,21 @@ impl Default for Limits {
             guesses_by_address: Rate { burst: 30, interval: Duration::from_secs(5) },
             guesses_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
+            roster_items: 1_000,
+            roster_groups: 16,
+            roster_name_bytes: 256,
+            subscription_requests: 100,
+            subscription_request_bytes: 4_096,
+            directed_presences: 100,
             events: 1_024,
             offline_messages: 100,
             offline_bytes: 262_144,
+            vcard_bytes: 131_072,
+            private_elements: 64,
+            private_bytes: 65_536,
+            status_bytes: 1_024,
+            commands: 64,
+            command_time: Duration::from_secs(600),
         }
     }
 }

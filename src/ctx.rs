@@ -28,6 +28,8 @@ pub(crate) struct Ctx<'a> {
     pub(crate) events: &'a mut Events,
     pub(crate) random: &'a mut Random,
     pub(crate) now: Now,
+    /// How long the server has been told the time.
+    pub(crate) uptime: Duration,
 }
 
 /// Whose an address is.

@@ -14,7 +14,7 @@ use crate::xml::{Element, XmlError};
 pub(crate) enum Condition {
     BadRequest,
     Conflict,
-    FeatureNotImplemented,
+    Forbidden,
     InternalServerError,
     ItemNotFound,
     JidMalformed,
@@ -32,7 +32,7 @@ impl Condition {
         match self {
             Self::BadRequest => ("bad-request", "modify", "400"),
             Self::Conflict => ("conflict", "cancel", "409"),
-            Self::FeatureNotImplemented => ("feature-not-implemented", "cancel", "501"),
+            Self::Forbidden => ("forbidden", "auth", "403"),
             Self::InternalServerError => ("internal-server-error", "wait", "500"),
             Self::ItemNotFound => ("item-not-found", "cancel", "404"),
             Self::JidMalformed => ("jid-malformed", "modify", "400"),
@@ -51,12 +51,19 @@ impl Condition {
 pub(crate) struct StanzaError {
     condition: Condition,
     text: Option<Cow<'static, str>>,
+    /// What an extension says beside the condition: name and namespace (RFC 6120 8.3.4).
+    detail: Option<(&'static str, &'static str)>,
 }
 
 impl StanzaError {
     /// The error with a text for people.
     pub(crate) fn because(condition: Condition, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { condition, text: Some(text.into()) }
+        Self { condition, text: Some(text.into()), detail: None }
+    }
+
+    /// The error with a condition of an extension's beside its own.
+    pub(crate) fn with_detail(self, name: &'static str, ns: &'static str) -> Self {
+        Self { detail: Some((name, ns)), ..self }
     }
 
     /// The `<error/>` child of the answer.
@@ -66,16 +73,16 @@ impl StanzaError {
             .with_attr("code", code)
             .with_attr("type", kind)
             .with(Element::new(name, ns::STANZA_ERRORS));
-        match &self.text {
-            Some(text) => error.with(Element::new("text", ns::STANZA_ERRORS).with_text(text.clone())),
-            None => error,
-        }
+        let text =
+            self.text.iter().map(|text| Element::new("text", ns::STANZA_ERRORS).with_text(text.clone()));
+        let detail = self.detail.iter().map(|(name, ns)| Element::new(*name, *ns));
+        text.chain(detail).fold(error, Element::with)
     }
 }
 
 impl From<Condition> for StanzaError {
     fn from(condition: Condition) -> Self {
-        Self { condition, text: None }
+        Self { condition, text: None, detail: None }
     }
 }
 

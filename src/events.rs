@@ -68,8 +68,13 @@ impl Events {
         self.push(Event::Stanza(stanza))
     }
 
+    /// Whether the host would get one more stanza.
+    pub(crate) fn has_room(&self) -> bool {
+        self.queue.len() < self.limit
+    }
+
     fn push(&mut self, event: Event) -> bool {
-        let fits = self.queue.len() < self.limit;
+        let fits = self.has_room();
         if fits {
             self.queue.push_back(event);
         }

@@ -14,6 +14,8 @@ use std::hash::{Hash, Hasher};
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+use crate::xml::writer::can_hold;
+
 /// The longest localpart, domain or resource in bytes (RFC 7622 3.2 to 3.4).
 const MAX_PART_BYTES: usize = 1023;
 
@@ -202,7 +204,7 @@ fn is_noncharacter(c: char) -> bool {
 fn check_part(part: &str, forbidden: fn(char) -> bool) -> Result<(), JidError> {
     match part.len() {
         0 => Err(JidError::EmptyPart),
-        1..=MAX_PART_BYTES if part.chars().any(|c| c.is_control() || forbidden(c)) => {
+        1..=MAX_PART_BYTES if part.chars().any(|c| c.is_control() || !can_hold(c) || forbidden(c)) => {
             Err(JidError::BadCharacter)
         }
         1..=MAX_PART_BYTES => Ok(()),
@@ -331,6 +333,8 @@ mod tests {
             ("a@b/\u{85}", BadCharacter),
             ("a@b/\u{FDD0}", BadCharacter),
             ("a@b/\u{10FFFF}", BadCharacter),
+            ("a\u{FFFE}@b", BadCharacter),
+            ("a@b/\u{FFFF}", BadCharacter),
         ];
         for (text, error) in table {
             assert_eq!(parts(text), Err(error), "{text}");
@@ -363,7 +367,7 @@ mod tests {
 
     #[test]
     fn whatever_can_be_an_address_is_the_same_when_read_again() {
-        for c in '\0'..=char::MAX {
+        for c in '\0'..='\u{1FFFF}' {
             let address = Jid::new(Some(c.encode_utf8(&mut [0; 4])), c.encode_utf8(&mut [0; 4]), None);
             if let Ok(address) = address {
                 assert_eq!(address.as_str().parse(), Ok(address), "{c:?}");

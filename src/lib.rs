@@ -18,7 +18,9 @@ mod delay;
 mod error;
 mod events;
 mod features;
+mod form;
 mod jid;
+mod last_seen;
 mod net;
 mod ns;
 mod offline;
@@ -26,6 +28,8 @@ mod outbox;
 mod peer;
 mod presence;
 mod random;
+mod removal;
+mod roster;
 mod router;
 mod scram;
 mod server;
@@ -33,6 +37,7 @@ mod slab;
 mod stanza;
 mod storage;
 mod stream;
+mod subscriptions;
 mod tables;
 mod time;
 pub mod xml;
@@ -47,10 +52,12 @@ pub use net::Reactor;
 pub use outbox::{Close, Outgoing};
 pub use peer::Peer;
 pub use random::RandomSource;
-pub use server::{ClaimError, InjectError, Server, StreamId};
+pub use server::{ClaimError, ImportError, InjectError, Server, Status, StreamId};
 pub use slab::Key;
-pub use storage::{Durability, Folder, Storage, StorageError};
-pub use tables::AccountError;
+pub use storage::{
+    account_line, Document, DocumentError, Durability, Export, Folder, Part, Storage, StorageError,
+};
+pub use tables::{AccountError, StorageStatus};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -18,6 +18,10 @@ pub(crate) const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
 pub(crate) const PING: &str = "urn:xmpp:ping";
 /// Who is typing (XEP-0085), which an inactive client need not know.
 pub(crate) const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Contact lists (RFC 6121 section 2).
+pub(crate) const ROSTER: &str = "jabber:iq:roster";
+/// Commands (XEP-0050), which other features have and one executes.
+pub(crate) const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// Stream management (XEP-0198).
 pub(crate) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// What a stanza's sender would like to be done with it (XEP-0334).

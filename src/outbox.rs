@@ -119,6 +119,9 @@ const MAX_HELD_BYTES: usize = 4_096;
 /// How many drained buffers are kept for the next that need one, and how big each may be.
 const SPARE_BUFFERS: usize = 16;
 const SPARE_BYTES: usize = 65_536;
+
+/// How many stanzas a client may leave unacknowledged before counting them costs memory that it has to give back.
+const SPARE_ENTRIES: usize = 8;
 /// Places of an empty queue that are kept.
 const QUEUE_KEPT: usize = 256;
 
@@ -193,6 +196,11 @@ impl Outboxes {
         self.write(key, true, || Some(("presence", from())), |out| presence.write_to(to, out));
     }
 
+    /// Sends a stanza that was written for many and that nobody is to wait for.
+    pub(crate) fn send_copy_now(&mut self, key: Key, stanza: &Unaddressed, to: &str) {
+        self.write(key, true, || None, |out| stanza.write_to(to, out));
+    }
+
     /// Sends a copy of `message`, which waits where that would.
     pub(crate) fn send_carbon(&mut self, key: Key, copy: &Unaddressed, message: &Element, to: &str) {
         let attr = |name| message.attr(name).unwrap_or_default();
@@ -241,11 +249,17 @@ impl Outboxes {
         }
         let start = outbox.bytes.len();
         write(&mut outbox.bytes);
-        let written = outbox.bytes.len() - start;
+        let length = outbox.bytes.len() - start;
+        if length > limit {
+            // Escapes and namespaces can make much of a small stanza. That is its sender's doing, not this peer's.
+            outbox.bytes.truncate(start);
+            outbox.bytes.shrink_to(SPARE_BYTES);
+            return false;
+        }
         if outbox.hold_back(start, now, hold) {
             return true;
         }
-        let before = outbox.bytes.len() - written;
+        let before = outbox.bytes.len() - length;
         let fits = outbox.waiting() <= limit;
         if fits {
             outbox.enter(before, stanza);
@@ -341,8 +355,18 @@ impl Outboxes {
         let Some(outbox) = find(&mut self.slots, key) else { return };
         outbox.sent = outbox.bytes.len().min(outbox.sent + n);
         outbox.forget_sent();
-        if !outbox.bytes.is_empty() {
+        self.take_buffer_back(key);
+    }
+
+    /// A drained outbox needs no memory.
+    fn take_buffer_back(&mut self, key: Key) {
+        let Some(outbox) = find(&mut self.slots, key)
+            .filter(|outbox| outbox.bytes.is_empty() && outbox.bytes.capacity() > 0)
+        else {
             return;
+        };
+        if let Some(ledger) = &mut outbox.ledger {
+            ledger.entries.shrink_to(SPARE_ENTRIES);
         }
         let spare = std::mem::take(&mut outbox.bytes);
         if self.spares.len() < SPARE_BUFFERS && spare.capacity() <= SPARE_BYTES {
@@ -396,6 +420,8 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
+        self.take_buffer_back(key);
+        let Some(outbox) = self.get(key) else { return result };
         if outbox.ledger.as_ref().is_some_and(|ledger| ledger.wants_acknowledgement()) {
             self.mark_dirty(key);
         }
@@ -478,12 +504,10 @@ fn find(slots: &mut [Option<Outbox>], key: Key) -> Option<&mut Outbox> {
 /// What an inactive client need not know at once: that somebody came or went or is typing. Of each kind and sender only
 /// the last counts.
 fn can_wait(element: &Element) -> Option<&'static str> {
-    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES);
+    let is_state = || element.children().any(|child| child.ns() == ns::CHAT_STATES) && is_fleeting(element);
     match (element.name(), element.attr("type")) {
         ("presence", None | Some("unavailable")) => Some("presence"),
-        ("message", None | Some("chat" | "normal")) if is_state() && is_fleeting(element) => {
-            Some("chat state")
-        }
+        ("message", None | Some("chat" | "normal")) if is_state() => Some("chat state"),
         _ => None,
     }
 }
@@ -704,6 +728,14 @@ mod tests {
     }
 
     #[test]
+    fn one_stanza_over_the_limit_is_refused_and_cuts_nobody_off() {
+        let (mut outboxes, key) = one(3);
+        assert!(!put(&mut outboxes, key, "abcd"));
+        assert_eq!(outboxes.next_doomed(), None);
+        assert!(put(&mut outboxes, key, "abc"));
+    }
+
+    #[test]
     fn a_stream_ends_once_and_takes_answers_until_then() {
         let (mut outboxes, key) = one(100);
         outboxes.end(key, None);
@@ -742,6 +774,18 @@ mod tests {
                 Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3) },
             ],
         );
+    }
+
+    #[test]
+    fn an_outbox_that_was_acknowledged_needs_no_memory() {
+        let (mut outboxes, key) = one(10_000);
+        outboxes.manage(key);
+        (0..1_000).for_each(|_| assert!(put(&mut outboxes, key, "stanza")));
+        send_all(&mut outboxes, key);
+        assert_eq!(outboxes.acknowledge(key, 1_000), Ok(()));
+        let outbox = outboxes.get(key).unwrap();
+        assert_eq!(outbox.bytes.capacity(), 0);
+        assert!(outbox.ledger.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
     }
 
     #[test]

@@ -1,58 +1,77 @@
 //! Who is told that somebody came, changed or went.
 //!
-//! Read first: RFC 6121 4.2 (initial presence), 4.4 (updates), 4.5 (unavailable). A presence is written once and copied to
-//! each who may see it, and kept as written for those who come later.
-//! Left out on purpose: presence that names a recipient ([`crate::router`]).
+//! Read first: RFC 6121 4.2 (initial presence), 4.3 (probes), 4.4 (updates), 4.5 (unavailable), 4.6 (directed). A presence is
+//! written once and copied to each who may see it, and kept as written for those who come later.
+//! Left out on purpose: how one gets to see another ([`crate::subscriptions`]); when somebody was here last.
 
+use crate::config::Config;
 use crate::ctx::Ctx;
-use crate::events::Event;
+use crate::error::{Condition, StanzaError};
+use crate::events::{Event, Events};
 use crate::jid::Jid;
+use crate::last_seen;
 use crate::ns;
 use crate::offline;
+use crate::outbox::Outboxes;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
+use crate::tables::{Accounts, Session, Sessions};
 use crate::xml::writer::Unaddressed;
-use crate::xml::Element;
+use crate::xml::{Element, Reader};
 
-/// A resource says that it is here, or no longer.
-pub(crate) fn broadcast(ctx: &mut Ctx<'_>, from: &Jid, kind: PresenceType, stanza: &Stanza) {
+/// A presence for nobody in particular: a resource says that it is here, or no longer.
+pub(crate) fn broadcast(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    kind: PresenceType,
+    stanza: &Stanza,
+) -> Result<(), StanzaError> {
     match kind {
-        PresenceType::Available => available(ctx, from, stanza),
+        PresenceType::Available => available(ctx, from, stanza)?,
         PresenceType::Unavailable => unavailable(ctx, from, &stanza.element),
-        // Without an addressee these mean nothing (RFC 6121 section 3 and 4.3).
-        _ => (),
+        PresenceType::Subscription(_) => {
+            return Err(StanzaError::because(Condition::BadRequest, "a subscription is with somebody"));
+        }
+        PresenceType::Probe | PresenceType::Error => (),
     }
+    Ok(())
 }
 
 /// RFC 6121 4.2.2 and 4.4.2: contacts and all of one's own resources are told; a newcomer is told of them.
-fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
-    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
+fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), StanzaError> {
+    let priority = stanza.priority()?;
+    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return Ok(()) };
     let written = Unaddressed::new(&stanza.element, ns::CLIENT);
-    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
+    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     let is_new = session.presence.is_none();
-    let priority = stanza.priority();
+    let stream = session.stream;
     if is_new || session.priority != priority {
         session.since = ctx.outboxes.stanzas();
     }
     session.priority = priority;
     session.presence = Some(written);
     if is_new {
-        tell_newcomer(ctx, from, user, resource);
+        tell_newcomer(ctx, from, user, stream);
     }
     tell_watchers(ctx, from, user, None);
+    if is_new {
+        ask_newcomer(ctx, from, user, stream);
+    }
     offline::deliver(ctx, from);
+    Ok(())
 }
 
 /// RFC 6121 4.5.2: all of one's own resources are told, the one that goes included.
 fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
-    if !ctx.tables.sessions.find(user, resource).is_some_and(|session| session.presence.is_some()) {
-        return;
-    }
-    tell_watchers(ctx, from, user, Some(&Unaddressed::new(element, ns::CLIENT)));
+    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
+    let directed = std::mem::take(&mut session.directed);
+    let was_available = session.presence.is_some();
+    take_leave(ctx, from, user, &Unaddressed::new(element, ns::CLIENT), was_available, &directed);
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
     }
+    last_seen::note(ctx, user, element.child_text("status", ns::CLIENT).as_deref());
 }
 
 /// The stream is gone: disconnects the session, if it is still on that stream, and tells what priority it had if it was
@@ -60,55 +79,275 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
 pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
     let (user, resource) = (from.local()?, from.resource()?);
     ctx.tables.sessions.find(user, resource).filter(|session| session.stream == stream)?;
-    let priority = withdraw(ctx, from);
+    let priority = leave(ctx, from);
     ctx.tables.sessions.remove(user, resource, stream);
     ctx.events.session(|| Event::Gone(from.clone()));
     priority
 }
 
-/// RFC 6121 4.5.3: the server says for a resource that it is unavailable. Tells what priority it had if it was not.
-pub(crate) fn withdraw(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
+/// RFC 6121 4.5.2: the server says for a resource that it is unavailable. Tells what priority it had if it was not.
+pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
     let user = from.local()?;
     let session = ctx.tables.sessions.find_mut(user, from.resource()?)?;
-    session.presence.take()?;
+    let was_available = session.presence.take().is_some();
     let priority = session.priority;
-    let element = Element::new("presence", ns::CLIENT)
-        .with_attr("from", from.as_str().to_owned())
-        .with_attr("type", "unavailable");
-    tell_watchers(ctx, from, user, Some(&Unaddressed::new(&element, ns::CLIENT)));
-    Some(priority)
+    let directed = std::mem::take(&mut session.directed);
+    take_leave(ctx, from, user, &goodbye(from.as_str()), was_available, &directed);
+    if was_available {
+        last_seen::note(ctx, user, None);
+    }
+    was_available.then_some(priority)
+}
+
+/// Who could see `from` is told that it goes: whom its presence was broadcast to, if it was, and whom it was sent to in
+/// particular, unless that has told them (RFC 6121 4.6.3).
+fn take_leave(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    user: &str,
+    presence: &Unaddressed,
+    was_available: bool,
+    directed: &[Jid],
+) {
+    if was_available {
+        tell_watchers(ctx, from, user, Some(presence));
+    }
+    let (accounts, mut post) = lend(ctx);
+    for to in directed {
+        if !(was_available && sees(accounts, from, to) && post.is_there(to)) {
+            post.deliver(presence, from.as_str(), to);
+        }
+    }
 }
 
 /// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's
 /// own available resources.
 fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Unaddressed>) {
-    let sessions = &ctx.tables.sessions;
+    let (accounts, mut post) = lend(ctx);
+    let sessions = post.sessions;
     let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
     let Some(presence) = presence.or_else(kept) else { return };
     for session in sessions.available(user) {
-        ctx.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
+        post.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
     }
-    for (contact, item) in ctx.tables.accounts.contacts(user) {
-        let (true, Some(name)) = (item.subscription.is_from(), ctx.config.account(contact)) else { continue };
-        for session in sessions.available(name) {
-            ctx.outboxes.send_copy(session.stream, presence, || from.to_string(), contact.as_str());
+    for (contact, _) in accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_from()) {
+        post.deliver(presence, from.as_str(), contact);
+    }
+}
+
+/// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring. The host program is asked.
+fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
+    let (accounts, post) = lend(ctx);
+    let tell = |outboxes: &mut Outboxes, name: &str| {
+        for session in post.sessions.available(name).filter(|session| session.stream != stream) {
+            let Some(presence) = &session.presence else { continue };
+            let from = || format!("{name}@{}/{}", post.config.domain(), session.resource);
+            outboxes.send_copy(stream, presence, from, to.as_str());
+        }
+    };
+    tell(post.outboxes, user);
+    for (contact, _) in accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_to()) {
+        if post.events.is_claimed(contact) {
+            post.events.stanza(probe(to.bare_str(), contact));
+        } else if let Some(name) = post.config.account(contact).filter(|_| sees(accounts, contact, to)) {
+            tell(post.outboxes, name);
         }
     }
 }
 
-/// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring.
-fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, resource: &str) {
-    let (config, sessions, accounts) = (ctx.config, &ctx.tables.sessions, &ctx.tables.accounts);
-    let Some(stream) = sessions.find(user, resource).map(|session| session.stream) else { return };
-    let visible = accounts.contacts(user).filter(|(_, item)| item.subscription.is_to());
-    let contacts = visible
-        .filter_map(|(contact, _)| config.account(contact))
-        .filter(|name| accounts.contact(name, to.bare_str()).is_some_and(|item| item.subscription.is_from()));
-    for name in std::iter::once(user).chain(contacts) {
-        for session in sessions.available(name).filter(|session| session.stream != stream) {
-            let Some(presence) = &session.presence else { continue };
-            let from = || format!("{name}@{}/{}", config.domain(), session.resource);
-            ctx.outboxes.send_copy(stream, presence, from, to.as_str());
+/// RFC 6121 4.3.1.
+fn probe(from: &str, to: &Jid) -> Element {
+    Element::new("presence", ns::CLIENT)
+        .with_attr("from", from.to_owned())
+        .with_attr("to", to.as_str().to_owned())
+        .with_attr("type", "probe")
+}
+
+/// RFC 6121 3.1.3, rule 4: whoever is not answered yet asks again.
+fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
+    let requests = ctx.tables.accounts.contacts(user).filter_map(|(_, contact)| contact.request.as_deref());
+    for request in requests {
+        let request = request.clone().with_attr("to", to.bare_str().to_owned());
+        ctx.outboxes.send(stream, &request);
+    }
+}
+
+/// RFC 6121 3.1.5: one who may see `owner` from now on gets the current presence of all resources.
+pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
+    let (accounts, mut post) = lend(ctx);
+    if let Some(user) = post.config.account(owner).filter(|_| sees(accounts, owner, watcher)) {
+        post.deliver_all(user, owner, watcher);
+    }
+}
+
+/// RFC 6121 3.2.2 and 3.3.3: one who may see `owner` no longer is told that all resources went. What these had sent in
+/// particular is over, too (4.6.1).
+pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
+    let Some(user) = ctx.config.account(owner) else { return };
+    let mut gone = Vec::new();
+    for session in ctx.tables.sessions.of_mut(user).iter_mut().filter(|session| session.presence.is_some()) {
+        let is_watcher = |to: &Jid| to.bare_str() == watcher.as_str();
+        let also: Vec<Jid> = session.directed.iter().filter(|to| is_watcher(to)).cloned().collect();
+        session.directed.retain(|to| !is_watcher(to));
+        gone.push((format!("{owner}/{}", session.resource), also));
+    }
+    let (_, mut post) = lend(ctx);
+    for (from, also) in gone {
+        let presence = goodbye(&from);
+        post.deliver(&presence, &from, watcher);
+        for to in also.iter().filter(|to| !post.is_there(to)).collect::<Vec<_>>() {
+            post.deliver(&presence, &from, to);
         }
+    }
+}
+
+/// RFC 6121 4.6.3: presence for somebody in particular. Whoever gets it, and would not hear of it otherwise, is remembered.
+pub(crate) fn direct(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: PresenceType) -> Result<(), StanzaError> {
+    let (Some(user), Some(resource)) = (ctx.config.account(from), from.resource()) else { return Ok(()) };
+    let (accounts, post) = lend(ctx);
+    let would_hear = sees(accounts, from, to) && post.is_there(to);
+    let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
+    if kind == PresenceType::Unavailable {
+        session.directed.retain(|other| other != to);
+        return Ok(());
+    }
+    let hears = would_hear && session.presence.is_some();
+    if hears || session.directed.contains(to) {
+        return Ok(());
+    }
+    if session.directed.len() >= ctx.config.limits.directed_presences {
+        let why = "you have sent presence to too many; take it back from some";
+        return Err(StanzaError::because(Condition::ResourceConstraint, why));
+    }
+    session.directed.push(to.clone());
+    Ok(())
+}
+
+/// RFC 6121 4.6.1: `gone` has said goodbye to `to`, an address of `user`, and need not be told when that one goes.
+pub(crate) fn forget(ctx: &mut Ctx<'_>, user: &str, to: &Jid, gone: &Jid) {
+    for session in ctx.tables.sessions.of_mut(user) {
+        if to.resource().map_or(true, |resource| *session.resource == *resource) {
+            session.directed.retain(|other| other != gone);
+        }
+    }
+}
+
+/// RFC 6121 8.5.3.1: whether `from` may know that a resource of `user` is there.
+pub(crate) fn is_shared(ctx: &Ctx<'_>, session: &Session, owner: &Jid, from: &Jid) -> bool {
+    sees(&ctx.tables.accounts, owner, from) || is_directed(session, from)
+}
+
+fn is_directed(session: &Session, to: &Jid) -> bool {
+    session.directed.iter().any(|other| other == to || other.as_str() == to.bare_str())
+}
+
+/// Whether `watcher` is subscribed to `owner`, or is the same account.
+fn sees(accounts: &Accounts, owner: &Jid, watcher: &Jid) -> bool {
+    let contact = || accounts.contact(owner.local().unwrap_or_default(), watcher.bare_str());
+    owner.bare_str() == watcher.bare_str() || contact().is_some_and(|contact| contact.subscription.is_from())
+}
+
+/// RFC 6121 4.3.2 and 4.6.6: answers a probe for an account. `false` if the prober is not to know anything.
+pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option<&str>) -> bool {
+    let (accounts, mut post) = lend(ctx);
+    let Some(user) = post.config.account(to).filter(|user| accounts.exists(user)) else { return false };
+    let sessions = post.sessions;
+    let session = to.resource().and_then(|resource| sessions.find(user, resource));
+    if sees(accounts, to, prober) {
+        if to.is_bare() && post.deliver_all(user, to, prober) {
+            return true;
+        }
+        let is_there = session.is_some_and(|session| session.presence.is_some());
+        post.deliver(&whether_there(is_there, to, id), to.as_str(), prober);
+        return true;
+    }
+    let was_told = session.is_some_and(|session| is_directed(session, prober));
+    if was_told {
+        post.deliver(&whether_there(true, to, id), to.as_str(), prober);
+    }
+    was_told
+}
+
+/// Whether a resource is there, and no more than that. Only the word that it is not has the id of the question
+/// (RFC 6121 4.3.2.1).
+fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Unaddressed {
+    let mut element = Element::new("presence", ns::CLIENT).with_attr("from", from.as_str().to_owned());
+    if !is_there {
+        element.set_attr("type", "unavailable");
+        if let Some(id) = id {
+            element.set_attr("id", id.to_owned());
+        }
+    }
+    Unaddressed::new(&element, ns::CLIENT)
+}
+
+/// The server's word that a resource is gone.
+fn goodbye(from: &str) -> Unaddressed {
+    let element = Element::new("presence", ns::CLIENT).with_attr("from", from.to_owned());
+    Unaddressed::new(&element.with_attr("type", "unavailable"), ns::CLIENT)
+}
+
+/// How presence gets to whom it is for.
+struct Post<'a> {
+    config: &'a Config,
+    sessions: &'a Sessions,
+    outboxes: &'a mut Outboxes,
+    events: &'a mut Events,
+}
+
+fn lend<'c>(ctx: &'c mut Ctx<'_>) -> (&'c Accounts, Post<'c>) {
+    let Ctx { config, tables, outboxes, events, .. } = ctx;
+    (&tables.accounts, Post { config, sessions: &tables.sessions, outboxes, events })
+}
+
+impl Post<'_> {
+    /// Copies a presence to an address: all available resources of a bare one, the one resource of a full one.
+    fn deliver(&mut self, presence: &Unaddressed, from: &str, to: &Jid) {
+        if self.events.is_claimed(to) {
+            return self.hand_over(presence, to);
+        }
+        let Some(user) = self.config.account(to) else { return };
+        for session in self.sessions.of(user).iter().filter(|session| is_meant(session, to)) {
+            self.outboxes.send_copy(session.stream, presence, || from.to_owned(), to.as_str());
+        }
+    }
+
+    /// Copies the last presence of each available resource of `owner` to an address. `false` if there is none.
+    fn deliver_all(&mut self, user: &str, owner: &Jid, to: &Jid) -> bool {
+        let mut any = false;
+        for session in self.sessions.available(user) {
+            if let Some(presence) = &session.presence {
+                any = true;
+                self.deliver(presence, &format!("{owner}/{}", session.resource), to);
+            }
+        }
+        any
+    }
+
+    /// Whether a broadcast to the account reaches whoever is at this address of it.
+    fn is_there(&self, to: &Jid) -> bool {
+        let available = |resource| {
+            let session = self.config.account(to).and_then(|user| self.sessions.find(user, resource));
+            session.is_some_and(|session| session.presence.is_some())
+        };
+        to.resource().map_or(true, available)
+    }
+
+    /// The host program gets it as an event.
+    fn hand_over(&mut self, presence: &Unaddressed, to: &Jid) {
+        let mut bytes = Vec::new();
+        presence.write_to(to.as_str(), &mut bytes);
+        let text = String::from_utf8_lossy(&bytes);
+        let element = Reader::read_one(&text, ns::CLIENT, self.config.limits.after_login());
+        if !element.is_ok_and(|element| self.events.stanza(element)) {
+            log::warn!("the host program misses a presence for {to}");
+        }
+    }
+}
+
+fn is_meant(session: &Session, to: &Jid) -> bool {
+    match to.resource() {
+        Some(resource) => *session.resource == *resource,
+        None => session.presence.is_some(),
     }
 }

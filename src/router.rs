@@ -10,25 +10,68 @@ use crate::ctx::{Ctx, Owner};
 use crate::delay;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::ns;
 use crate::offline;
 use crate::outbox::Moment;
+use crate::presence;
 use crate::slab::Key;
-use crate::stanza::{Kind, MessageType, PresenceType, Stanza};
+use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
+use crate::subscriptions;
 use crate::tables::Session;
 use crate::xml::{Element, Node};
 
 /// Delivers a stanza to `to`, or answers `from` why not.
 pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {
-    let delivered = match ctx.owner_of(to) {
+    let routed = match stanza.kind {
+        Kind::Presence(kind) => presence(ctx, from, to, kind, stanza),
+        Kind::Message(_) | Kind::Iq(_) => deliver(ctx, from, to, stanza).map_err(Into::into),
+    };
+    match routed {
+        Ok(()) => carbons::sent(ctx, from, to, stanza),
+        Err(error) => refuse(ctx, from, stanza, &error),
+    }
+}
+
+/// Presence for somebody: what it says is noted before it is delivered.
+fn presence(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    to: &Jid,
+    kind: PresenceType,
+    stanza: &Stanza,
+) -> Result<(), StanzaError> {
+    match (kind, ctx.owner_of(to)) {
+        (PresenceType::Subscription(kind), _) => {
+            return subscriptions::handle(ctx, from, to, kind, stanza);
+        }
+        (PresenceType::Probe, Owner::Account(_)) => {
+            probe(ctx, from, to, stanza.element.attr("id"));
+            return Ok(());
+        }
+        // RFC 6121 4.3: no probe is answered with an error.
+        (PresenceType::Probe, Owner::Host | Owner::Elsewhere) => return Ok(()),
+        (PresenceType::Available | PresenceType::Unavailable, Owner::Account(_) | Owner::Claimed) => {
+            presence::direct(ctx, from, to, kind)?;
+        }
+        _ => (),
+    }
+    Ok(deliver(ctx, from, to, stanza)?)
+}
+
+/// RFC 6121 4.3.2: a probe for an account is answered by the server.
+fn probe(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, id: Option<&str>) {
+    if !presence::answer_probe(ctx, from, to, id) {
+        subscriptions::deny(ctx, from, to, id);
+    }
+}
+
+fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(), Condition> {
+    match ctx.owner_of(to) {
         Owner::Claimed if ctx.events.stanza(stanza.element.clone()) => Ok(()),
         Owner::Claimed => Err(Condition::ResourceConstraint),
-        Owner::Account(user) => to_account(ctx, user, to, stanza),
+        Owner::Account(user) => to_account(ctx, user, from, to, stanza),
         Owner::Host => Err(Condition::ServiceUnavailable),
         Owner::Elsewhere => Err(Condition::RemoteServerNotFound),
-    };
-    match delivered {
-        Ok(()) => carbons::sent(ctx, from, to, stanza),
-        Err(condition) => refuse(ctx, from, stanza, &condition.into()),
     }
 }
 
@@ -81,16 +124,43 @@ pub(crate) fn answer_to(ctx: &mut Ctx<'_>, to: &Jid, answer: Element) {
 }
 
 /// RFC 6121 8.5: a local user.
-fn to_account(ctx: &mut Ctx<'_>, user: &str, to: &Jid, stanza: &Stanza) -> Result<(), Condition> {
+fn to_account(ctx: &mut Ctx<'_>, user: &str, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(), Condition> {
     if !ctx.tables.accounts.exists(user) {
         return no_such_user(stanza);
     }
+    if stanza.kind == Kind::Presence(PresenceType::Unavailable) {
+        presence::forget(ctx, user, to, from);
+    }
     let Some(resource) = to.resource() else { return to_bare(ctx, user, stanza) };
-    let stream = ctx.tables.sessions.find(user, resource).map(|session| session.stream);
+    let session = ctx.tables.sessions.find(user, resource);
+    if session.is_some_and(|session| is_hidden(ctx, session, from, to, stanza)) {
+        return refused_unseen(stanza);
+    }
+    let stream = session.map(|session| session.stream);
     if stream.is_some_and(|stream| to_streams(ctx, user, &[stream], stanza)) {
         Ok(())
     } else {
         to_absent_resource(ctx, user, stanza)
+    }
+}
+
+/// RFC 6121 8.5.3.1: whether a resource is not there as far as an IQ of this sender goes. To one who does not see it, no
+/// request may show that it is there; and what only a server may say of a roster (2.1.6), no other client may say.
+fn is_hidden(ctx: &Ctx<'_>, session: &Session, from: &Jid, to: &Jid, stanza: &Stanza) -> bool {
+    let Kind::Iq(kind) = stanza.kind else { return false };
+    if ctx.owner_of(from) == Owner::Claimed {
+        return false;
+    }
+    let is_request = matches!(kind, IqType::Get | IqType::Set);
+    stanza.payload().is_some_and(|payload| payload.is("query", ns::ROSTER))
+        || (is_request && !presence::is_shared(ctx, session, to, from))
+}
+
+/// As if nobody were there.
+fn refused_unseen(stanza: &Stanza) -> Result<(), Condition> {
+    match stanza.kind {
+        Kind::Iq(IqType::Get | IqType::Set) => Err(Condition::ServiceUnavailable),
+        _ => Ok(()),
     }
 }
 
@@ -160,11 +230,8 @@ fn presence_to_bare(
             }
             Ok(())
         }
-        PresenceType::Probe => Ok(()),
-        PresenceType::Subscribe
-        | PresenceType::Subscribed
-        | PresenceType::Unsubscribe
-        | PresenceType::Unsubscribed => Err(Condition::FeatureNotImplemented),
+        // They are no longer on their way here.
+        PresenceType::Probe | PresenceType::Subscription(_) => Ok(()),
     }
 }
 

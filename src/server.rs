@@ -6,6 +6,8 @@
 //!
 //! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
 
+mod accounts;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
@@ -25,10 +27,13 @@ use crate::slab::{Key, Slab};
 use crate::stanza::{Refusal, Stanza};
 use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
+use crate::subscriptions;
 use crate::tables::{
-    AccountError, Accounts, Change, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
+
+pub use accounts::{ImportError, Status};
 
 /// Which stream. One that is no more is ignored wherever it is said.
 pub type StreamId = Key;
@@ -52,10 +57,14 @@ pub struct Server {
     random: Random,
     /// When which stream wants [`Stream::due`]; what it wants no more is skipped when it comes up.
     timers: BinaryHeap<Reverse<(Duration, Key)>>,
+    /// When the server was first told the time ([`Now::monotonic`]).
+    started: Option<Duration>,
     /// Streams with a parser at hand, in the order in which they are asked to let go of it.
     awake: VecDeque<Key>,
     /// The buffer that whichever stream is reading has, so that idle ones need none.
     spare: Vec<u8>,
+    /// When it was called last.
+    now: Now,
 }
 
 impl Server {
@@ -66,13 +75,12 @@ impl Server {
     pub fn new(config: Config, random: RandomSource) -> io::Result<Self> {
         let mut random = Random::new(random);
         let limits = &config.limits;
-        let rules =
-            PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth };
         let tables = Tables {
-            accounts: Accounts::new(rules, &random.bytes::<DECOY_BYTES>()?),
+            accounts: Accounts::new(password_rules(&config), &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
             guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
             registrations: Rates::new(limits.registrations_by_address),
+            executions: Executions::new(limits.commands),
             recorder: None,
         };
         Ok(Self {
@@ -84,6 +92,8 @@ impl Server {
             timers: BinaryHeap::new(),
             awake: VecDeque::new(),
             spare: Vec::new(),
+            now: Now::default(),
+            started: None,
             config,
         })
     }
@@ -112,6 +122,12 @@ impl Server {
             Some(recorder) => recorder.commit(now.monotonic),
             None => Ok(()),
         }
+    }
+
+    /// When [`Server::commit`] has something to do ([`Now::monotonic`]): [`Server::tick`] knows nothing of what is changed
+    /// after it.
+    pub fn next_commit(&self) -> Option<Duration> {
+        self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit())
     }
 
     /// Does a little of the work that can wait. `false` if there is more of it.
@@ -221,6 +237,7 @@ impl Server {
 
     /// Does what is due, and says when to be called next ([`Now::monotonic`]).
     pub fn tick(&mut self, now: Now) -> Option<Duration> {
+        self.started.get_or_insert(now.monotonic);
         while let Some(&Reverse((deadline, key))) = self.timers.peek() {
             let wanted = self.streams.get(key).and_then(|stream| stream.deadline()) == Some(deadline);
             if wanted && deadline > now.monotonic {
@@ -234,7 +251,8 @@ impl Server {
             }
         }
         let timer = self.timers.peek().map(|Reverse((deadline, _))| *deadline);
-        let commit = self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit());
+        // What is to be committed at once is, before anything is sent.
+        let commit = self.next_commit().filter(|commit| !commit.is_zero());
         timer.into_iter().chain(commit).min()
     }
 
@@ -271,27 +289,23 @@ impl Server {
         self.tables.create_account(address.local().unwrap_or_default(), password, &salt)
     }
 
-    /// Lets one account see another's presence, and puts each into the other's roster.
+    /// Lets one account see another's presence, and puts each into the other's roster. Whoever is connected is told.
     ///
     /// # Errors
     /// If either is not an account.
     pub fn subscribe(&mut self, watcher: &str, watched: &str) -> Result<(), AccountError> {
         let (watcher, watched) = (self.address_of(watcher)?, self.address_of(watched)?);
-        let (Some(watcher_name), Some(watched_name)) = (watcher.local(), watched.local()) else {
-            return Err(AccountError::BadName);
-        };
-        let accounts = &self.tables.accounts;
-        if !accounts.exists(watcher_name) || !accounts.exists(watched_name) {
+        let exists = |address: &Jid| self.tables.accounts.exists(address.local().unwrap_or_default());
+        if !exists(&watcher) || !exists(&watched) {
             return Err(AccountError::Unknown);
         }
-        let mut to = accounts.contact(watcher_name, watched.as_str()).cloned().unwrap_or_default();
-        to.subscription = to.subscription.with_to();
-        let mut from = accounts.contact(watched_name, watcher.as_str()).cloned().unwrap_or_default();
-        from.subscription = from.subscription.with_from();
-        let changed = self.tables.change(watcher_name, Change::Contact(watched.clone(), Some(to)));
-        changed
-            .and_then(|()| self.tables.change(watched_name, Change::Contact(watcher.clone(), Some(from))))
-            .map_err(|_| AccountError::NotRecorded)
+        if watcher == watched {
+            return Ok(()); // which it does anyway
+        }
+        let now = self.now;
+        let agreed = subscriptions::agree(&mut self.lend(now).1, &watcher, &watched);
+        self.settle(now);
+        agreed.map_err(|_| AccountError::NotRecorded)
     }
 
     fn address_of(&self, name: &str) -> Result<Jid, AccountError> {
@@ -349,9 +363,11 @@ impl Server {
 
     /// The streams, and beside them all that their handlers may touch.
     fn lend(&mut self, now: Now) -> (&mut Slab<Box<Stream>>, Ctx<'_>) {
+        self.now = now;
+        let uptime = now.monotonic.saturating_sub(*self.started.get_or_insert(now.monotonic));
         let Self { config, streams, outboxes, tables, events, random, .. } = self;
         outboxes.set_time(now.monotonic);
-        (streams, Ctx { config, tables, outboxes, events, random, now })
+        (streams, Ctx { config, tables, outboxes, events, random, now, uptime })
     }
 
     fn with<T>(&mut self, id: Key, now: Now, act: impl FnOnce(&mut Stream, &mut Ctx<'_>) -> T) -> Option<T> {
@@ -389,6 +405,11 @@ impl Server {
             timers.retain(|Reverse((at, key))| deadline(*key) == Some(*at));
         }
     }
+}
+
+/// How passwords rest on a server that was told this.
+fn password_rules(config: &Config) -> PasswordRules {
+    PasswordRules { iterations: config.scram_iterations, keeps_passwords: config.legacy_auth }
 }
 
 /// Why an address cannot be claimed.
@@ -443,6 +464,8 @@ impl std::error::Error for InjectError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::StorageStatus;
+    use crate::tables::{Change, Recorder, Subscription};
 
     fn server(set: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::new("localhost").unwrap();
@@ -482,5 +505,94 @@ mod tests {
         assert_eq!(server.subscribe("a", "b@c"), Err(AccountError::BadName));
         server.add_account("b", "secret").unwrap();
         assert_eq!(server.subscribe("a", "B"), Ok(()));
+    }
+
+    /// Takes down every change but one.
+    struct Forgetful {
+        left: usize,
+    }
+
+    impl Recorder for Forgetful {
+        fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+            for _ in changes {
+                self.left = self.left.wrapping_sub(1);
+                if self.left == usize::MAX {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+            }
+            Ok(())
+        }
+
+        fn status(&self) -> StorageStatus {
+            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, refuses: false }
+        }
+
+        fn commit(&mut self, _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn next_commit(&self) -> Option<Duration> {
+            None
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn maintain(&mut self, _: &Accounts) -> bool {
+            true
+        }
+    }
+
+    /// Romeo says something while the change that comes after so many cannot be recorded. What he was answered, and what
+    /// his roster and Juliet's say of each other then.
+    fn forgets_after(changes: usize, before: &str, said: &str) -> (String, [Option<Subscription>; 2]) {
+        let (mut server, now) = (server(|config| config.scram_iterations = 1), Now::default());
+        server.add_account("romeo", "secret").unwrap();
+        server.add_account("juliet", "secret").unwrap();
+        let id = server.open(Peer::default(), now).unwrap();
+        let login = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
+                     <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>romeo</username>\
+                     <password>secret</password><resource>x</resource></query></iq>";
+        server.receive(id, login.as_bytes(), now);
+        server.receive(id, before.as_bytes(), now);
+        let heard = server.outgoing(id).bytes.len();
+        server.sent(id, heard);
+        server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+        server.receive(id, said.as_bytes(), now);
+        let heard = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
+        let state = |owner: &str, contact: &str| {
+            server.tables.accounts.contact(owner, contact).map(|contact| contact.subscription)
+        };
+        (heard, [state("romeo", "juliet@localhost"), state("juliet", "romeo@localhost")])
+    }
+
+    #[test]
+    fn a_subscription_is_recorded_on_both_sides_or_on_none() {
+        const ASK: &str = "<presence to='juliet@localhost' type='subscribe' id='2'/>";
+        for changes in 0..2 {
+            let (heard, states) = forgets_after(changes, "", ASK);
+            assert!(heard.contains("<resource-constraint "), "{changes}: {heard}");
+            assert_eq!(states, [None, None], "{changes}");
+        }
+        let (heard, states) = forgets_after(2, "", ASK);
+        assert_eq!((heard.as_str(), states[0]), ("", Some(Subscription::NonePendingOut)));
+        assert_eq!(states[1], Some(Subscription::NonePendingIn));
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_not_in_the_roster_either() {
+        const SET: &str = "<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query></iq>";
+        const REMOVE: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:roster'>\
+                              <item jid='juliet@localhost' subscription='remove'/></query></iq>";
+        let (heard, states) = forgets_after(0, "", SET);
+        assert!(heard.contains("<resource-constraint ") && states == [None, None], "{heard}");
+        let (heard, states) = forgets_after(0, SET, REMOVE);
+        assert!(heard.contains("<resource-constraint "), "{heard}");
+        assert_eq!(states, [Some(Subscription::None), None]);
+        const END: &str = "<iq type='set' id='4'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+        let (heard, states) = forgets_after(0, SET, END);
+        assert!(heard.contains("<resource-constraint ") && !heard.contains("</stream:stream>"), "{heard}");
+        assert_eq!(states, [Some(Subscription::None), None]);
     }
 }

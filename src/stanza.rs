@@ -24,12 +24,30 @@ pub(crate) enum MessageType {
 pub(crate) enum PresenceType {
     Available,
     Unavailable,
+    Subscription(SubscriptionType),
+    Probe,
+    Error,
+}
+
+/// The type of a presence that is about a subscription (RFC 6121 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubscriptionType {
     Subscribe,
     Subscribed,
     Unsubscribe,
     Unsubscribed,
-    Probe,
-    Error,
+}
+
+impl SubscriptionType {
+    /// The value of the attribute.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Subscribed => "subscribed",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Unsubscribed => "unsubscribed",
+        }
+    }
 }
 
 /// An IQ's type (RFC 6120 8.2.3).
@@ -88,13 +106,14 @@ fn message_type(name: Option<&str>) -> MessageType {
 }
 
 fn presence_type(name: Option<&str>) -> Result<PresenceType, StanzaError> {
+    use PresenceType::Subscription;
     Ok(match name {
         None => PresenceType::Available,
         Some("unavailable") => PresenceType::Unavailable,
-        Some("subscribe") => PresenceType::Subscribe,
-        Some("subscribed") => PresenceType::Subscribed,
-        Some("unsubscribe") => PresenceType::Unsubscribe,
-        Some("unsubscribed") => PresenceType::Unsubscribed,
+        Some("subscribe") => Subscription(SubscriptionType::Subscribe),
+        Some("subscribed") => Subscription(SubscriptionType::Subscribed),
+        Some("unsubscribe") => Subscription(SubscriptionType::Unsubscribe),
+        Some("unsubscribed") => Subscription(SubscriptionType::Unsubscribed),
         Some("probe") => PresenceType::Probe,
         Some("error") => PresenceType::Error,
         Some(_) => return Err(StanzaError::because(Condition::BadRequest, "no presence has this type")),
@@ -171,10 +190,16 @@ impl Stanza {
         answer
     }
 
-    /// The priority that a presence asks for (RFC 6121 4.7.2.3), 0 if it says nothing or nonsense.
-    pub(crate) fn priority(&self) -> i8 {
-        let text = self.element.child_text("priority", ns::CLIENT);
-        text.and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+    /// The priority that a presence asks for (RFC 6121 4.7.2.3), 0 if it says nothing.
+    pub(crate) fn priority(&self) -> Result<i8, StanzaError> {
+        let mut priorities = self.element.children().filter(|child| child.is("priority", ns::CLIENT));
+        let number = match (priorities.next(), priorities.next()) {
+            (None, _) => Some(0),
+            (Some(only), None) => only.text().trim().parse().ok(),
+            (Some(_), Some(_)) => None,
+        };
+        let why = "a priority is one number from -128 to 127";
+        number.ok_or_else(|| StanzaError::because(Condition::BadRequest, why))
     }
 }
 
@@ -240,10 +265,22 @@ mod tests {
         let stanza = read("<message to='A@b/c' type='chat'/>").unwrap();
         assert_eq!((stanza.kind, stanza.to.unwrap().as_str()), (Kind::Message(MessageType::Chat), "a@b/c"));
         assert_eq!(read("<message type='new'/>").unwrap().kind, Kind::Message(MessageType::Normal));
-        let priority = |text: &str| {
-            read(&format!("<presence><priority>{text}</priority></presence>")).unwrap().priority()
-        };
-        assert_eq!((priority(" -128 "), priority("127"), priority("128"), priority("x")), (-128, 127, 0, 0));
+    }
+
+    #[test]
+    fn priorities() {
+        let priority =
+            |content: &str| read(&format!("<presence>{content}</presence>")).unwrap().priority().ok();
+        let one = |text: &str| priority(&format!("<priority>{text}</priority>"));
+        assert_eq!(
+            (priority(""), one("0"), one(" -128 "), one("127")),
+            (Some(0), Some(0), Some(-128), Some(127))
+        );
+        for bad in ["128", "-129", "x", "", "1.0", "1 2"] {
+            assert_eq!(one(bad), None, "{bad}");
+        }
+        assert_eq!(priority("<priority>1</priority><priority>1</priority>"), None);
+        assert_eq!(priority("<priority xmlns='urn:x'>x</priority>"), Some(0));
     }
 
     #[test]

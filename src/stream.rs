@@ -406,12 +406,9 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
 /// own account; and only we say since when we have had it.
 fn stamped(ctx: &Ctx<'_>, mut stanza: Stanza, from: &Jid) -> Stanza {
     match stanza.kind {
-        Kind::Presence(
-            PresenceType::Subscribe
-            | PresenceType::Subscribed
-            | PresenceType::Unsubscribe
-            | PresenceType::Unsubscribed,
-        ) => stanza.element.set_attr("from", from.bare_str().to_owned()),
+        Kind::Presence(PresenceType::Subscription(_)) => {
+            stanza.element.set_attr("from", from.bare_str().to_owned())
+        }
         Kind::Message(_) if stanza.to.is_none() => {
             stanza.element.set_attr("to", from.bare_str().to_owned());
             stanza.to = Some(from.to_bare());

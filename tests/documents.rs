@@ -27,8 +27,19 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.attributes,
         limits.namespaces,
         limits.outbox_bytes,
+        limits.roster_items,
+        limits.roster_groups,
+        limits.roster_name_bytes,
+        limits.subscription_requests,
+        limits.subscription_request_bytes,
+        limits.directed_presences,
         limits.offline_messages,
         limits.offline_bytes,
+        limits.vcard_bytes,
+        limits.private_elements,
+        limits.private_bytes,
+        limits.status_bytes,
+        limits.commands,
     ];
     for figure in figures {
         let digits = figure.to_string();

@@ -7,6 +7,7 @@
 
 use std::env;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -127,7 +128,7 @@ fn client_that_writes_to_itself() {
         "S: <stream:features>",
         "S: <iq type='result' id='register'/>\n",
         "S: <iq type='result' id='login' to='用户1@localhost/loquat-example'/>\n",
-        "S: <iq type='result' id='roster' to='用户1@localhost/loquat-example'><query xmlns='jabber:iq:roster'/></iq>\n",
+        "S: <iq type='result' id='roster' to='用户1@localhost/loquat-example'><query xmlns='jabber:iq:roster' ver='0000000000000000'/></iq>\n",
         "S: <presence ",
         "S: <message to='用户1@localhost' type='chat' id='message' from='用户1@localhost/loquat-example'>",
         "<msgExtension xmlns='http://jabber.org/protocol/msgExtension'><msg>你好，世界！😀</msg>",
@@ -164,6 +165,38 @@ fn client_with_a_wrong_password() {
     let outcome = run("client", &[&address, "用户1", "x"], || reactor.poll_once(Some(TURN)).unwrap());
     assert!(!outcome.success && outcome.printed.contains("<not-authorized "), "{}", outcome.printed);
     assert!(outcome.printed.contains("the server does not let us in"), "{}", outcome.printed);
+}
+
+#[test]
+fn load_on_this_server() {
+    let (mut reactor, address) = reactor();
+    for (auth, size) in [("legacy", "small"), ("plain", "seed")] {
+        let args = ["--users", "5", "--register", "--auth", auth, "--name", auth, "--pairs", "--size", size];
+        let args = [&[address.as_str()], &args[..], &["--window", "3", "--seconds", "0.1"]].concat();
+        let outcome = run("load", &args, || reactor.poll_once(Some(TURN)).unwrap());
+        outcome.shows(&["online: 5 in ", "messages: ", "latency: p50 ", "wrong: 0, missing: 0"]);
+    }
+}
+
+/// The relay that `load` is measured beside; and that `load` sees what is wrong, which here is the pairing.
+#[test]
+fn load_on_the_relay() {
+    for (fan, work, good) in
+        [(None, "--pairs", true), (Some("--fan"), "--fan", true), (Some("--fan"), "--pairs", false)]
+    {
+        let mut command = Command::new(path_of("relay"));
+        command.arg("127.0.0.1:0").args(fan).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut relay = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(relay.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.rsplit(' ').next().unwrap().trim();
+        let args = [address, "--auth", "none", "--users", "4", work, "--rate", "100", "--seconds", "0.1"];
+        let outcome = run_alone("load", &args);
+        relay.kill().unwrap();
+        relay.wait().unwrap();
+        let is_right = outcome.printed.contains("wrong: 0, missing: 0");
+        assert_eq!((outcome.success, is_right), (good, good), "{}", outcome.printed);
+    }
 }
 
 /// The page of the files for netcat, and its commands played in order on one server.

@@ -14,11 +14,23 @@ use std::path::{Path, PathBuf};
 /// Files and folders of `src/`, by floor. A new file gets its place here first.
 const FLOORS: &[&[&str]] = &[
     &["xml/", "codec.rs", "slab.rs", "random.rs", "ns.rs", "time.rs"],
-    &["jid.rs", "peer.rs", "stanza.rs", "delay.rs", "error.rs", "scram.rs", "config.rs"],
+    &["jid.rs", "peer.rs", "stanza.rs", "delay.rs", "error.rs", "scram.rs", "form.rs", "config.rs"],
     &["tables/", "storage/"],
-    &["outbox.rs", "events.rs", "ctx.rs", "router.rs", "offline.rs", "carbons.rs", "presence.rs"],
+    &[
+        "outbox.rs",
+        "events.rs",
+        "ctx.rs",
+        "router.rs",
+        "offline.rs",
+        "carbons.rs",
+        "roster.rs",
+        "subscriptions.rs",
+        "presence.rs",
+        "last_seen.rs",
+        "removal.rs",
+    ],
     &["features/"],
-    &["stream.rs", "server.rs"],
+    &["stream.rs", "server.rs", "server/"],
     &["net/"],
     &["main.rs", "program/"],
 ];

@@ -12,8 +12,6 @@ mod bystanders;
 mod crowd;
 #[path = "../../tests/support/strict.rs"]
 mod strict;
-#[path = "../../tests/support/mod.rs"]
-mod support;
 #[path = "../../tests/mutations/written.rs"]
 mod written;
 

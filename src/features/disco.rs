@@ -5,7 +5,7 @@
 //! for a full address never gets here.
 //! Left out on purpose: items of accounts other than their available resources; there are none.
 
-use super::{Answer, Feature, Route, Target, FEATURES};
+use super::{Answer, Feature, Node, Route, Target, FEATURES};
 use crate::ctx::Ctx;
 use crate::error::Condition;
 use crate::jid::Jid;
@@ -30,9 +30,15 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NOTHING
 };
 
-fn host_info(_: &mut Ctx<'_>, _: &Jid, get: &Stanza) -> Answer {
-    check_node(get)?;
-    Ok(Some(host()))
+fn host_info(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
+    Ok(Some(match node(ctx, from, get)? {
+        None => host(),
+        Some((name, node)) => {
+            let (category, kind) = node.kind;
+            let identity = identity(category, kind).with_attr("name", node.name);
+            info(identity, node.features.iter()).with_attr("node", name.to_owned())
+        }
+    }))
 }
 
 fn host() -> Element {
@@ -55,9 +61,26 @@ fn others_info(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
 }
 
 /// What the host program answers for under names of its own.
-fn host_items(ctx: &mut Ctx<'_>, _: &Jid, get: &Stanza) -> Answer {
-    check_node(get)?;
-    Ok(Some(items(ctx.events.claimed_domains().map(str::to_owned))))
+fn host_items(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
+    let Some((name, node)) = node(ctx, from, get)? else {
+        return Ok(Some(items(ctx.events.claimed_domains().map(str::to_owned))));
+    };
+    let item = |(node, name): (&'static str, &'static str)| {
+        item(ctx.config.domain().to_owned()).with_attr("node", node).with_attr("name", name)
+    };
+    let query = Element::new("query", ITEMS).with_attr("node", name.to_owned());
+    Ok(Some(node.items.into_iter().map(item).fold(query, Element::with)))
+}
+
+/// The node of the host that is asked about, if one is (XEP-0030 section 7).
+fn node<'s>(ctx: &Ctx<'_>, from: &Jid, get: &'s Stanza) -> Result<Option<(&'s str, Node)>, Condition> {
+    let Some(name) = node_of(get) else { return Ok(None) };
+    let node = FEATURES.iter().find_map(|feature| (feature.node)(ctx, from, name));
+    Ok(Some((name, node.ok_or(Condition::ItemNotFound)??)))
+}
+
+fn node_of(get: &Stanza) -> Option<&str> {
+    get.payload()?.attr("node").filter(|node| !node.is_empty())
 }
 
 fn own_items(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
@@ -78,12 +101,9 @@ fn seen_account<'s>(ctx: &Ctx<'_>, from: &Jid, get: &'s Stanza) -> Option<&'s Ji
     ctx.tables.accounts.is_seen_by(account.local()?, from).then_some(account)
 }
 
-/// XEP-0030 section 7: nothing here has nodes.
+/// XEP-0030 section 7: accounts have no nodes.
 fn check_node(get: &Stanza) -> Result<(), Condition> {
-    match get.payload().and_then(|query| query.attr("node")) {
-        None | Some("") => Ok(()),
-        Some(_) => Err(Condition::ItemNotFound),
-    }
+    node_of(get).map_or(Ok(()), |_| Err(Condition::ItemNotFound))
 }
 
 /// XEP-0030 4.1: of an account, its available resources.
@@ -102,8 +122,11 @@ fn info<'v>(identity: Element, vars: impl Iterator<Item = &'v &'static str>) -> 
 }
 
 fn items(addresses: impl IntoIterator<Item = String>) -> Element {
-    let item = |address: String| Element::new("item", ITEMS).with_attr("jid", address);
     addresses.into_iter().map(item).fold(Element::new("query", ITEMS), Element::with)
+}
+
+fn item(address: String) -> Element {
+    Element::new("item", ITEMS).with_attr("jid", address)
 }
 
 #[cfg(test)]
@@ -142,8 +165,8 @@ mod tests {
     fn what_the_host_answers_is_advertised() {
         for feature in FEATURES {
             for route in feature.iq.iter().filter(|route| route.at == Target::Host) {
-                // A resource and a session are offered as stream features only (RFC 6120 section 7).
-                let is_offered = route.ns.ends_with(":xmpp-bind") || route.ns.ends_with(":xmpp-session");
+                // These are offered as stream features (RFC 6120 7.4, RFC 3921 section 3).
+                let is_offered = [":xmpp-bind", ":xmpp-session"].iter().any(|end| route.ns.ends_with(end));
                 assert!(
                     is_offered || feature.disco.contains(&route.ns),
                     "{} hides {}",

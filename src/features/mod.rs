@@ -5,19 +5,25 @@
 //! (RFC 6120 8.2.3), so a feature cannot forget it or give two.
 //! Left out on purpose: messages and presence, whose ways are written out in [`crate::router`] and [`crate::presence`].
 
+mod adhoc;
+mod admin;
 mod bind;
 mod carbons;
 mod client_state;
+mod command;
 mod disco;
 mod entity_time;
+mod last_activity;
 mod legacy_auth;
 mod login;
 mod messaging;
 mod ping;
+mod private;
 mod register;
 mod roster;
 mod sasl;
 mod stream_management;
+mod vcard;
 mod version;
 
 use crate::ctx::{Ctx, Owner};
@@ -29,6 +35,7 @@ use crate::slab::Key;
 use crate::stanza::{IqType, Kind, Stanza};
 use crate::xml::Element;
 
+pub(crate) use command::{bad_payload, Command, Done};
 pub(crate) use login::{Awaited, Login, Mechanism, Outcome, Proved};
 
 /// All features, in the order in which they are offered.
@@ -39,6 +46,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     bind::FEATURE,
     bind::SESSION,
     roster::FEATURE,
+    roster::SUBSCRIPTIONS,
     ping::FEATURE,
     stream_management::FEATURE,
     client_state::FEATURE,
@@ -49,6 +57,11 @@ pub(crate) const FEATURES: &[Feature] = &[
     carbons::FEATURE,
     messaging::DELAY,
     messaging::HINTS,
+    vcard::FEATURE,
+    private::FEATURE,
+    last_activity::FEATURE,
+    adhoc::FEATURE,
+    admin::FEATURE,
 ];
 
 /// The documents that the server implements, as each names itself.
@@ -68,12 +81,18 @@ pub(crate) struct Feature {
     pub(crate) login_elements: &'static [ElementRoute<LoginElementHandler>],
     /// Requests that it answers to one who is logged in.
     pub(crate) iq: &'static [Route<Target, IqHandler>],
+    /// Requests to another's resource that it refuses before they get there.
+    pub(crate) guards: &'static [Route<(), Guard>],
     /// Elements that are no stanzas, and that it acts upon for one who is logged in.
     pub(crate) elements: &'static [(&'static str, ElementHandler)],
     /// What service discovery says of the host (XEP-0030): what one who is logged in may ask the server for.
     pub(crate) disco: &'static [&'static str],
     /// What it says of an account: what one who sees its presence may ask it for.
     pub(crate) account_disco: &'static [&'static str],
+    /// What a node of the host is to the address given, if it is one of this feature's.
+    pub(crate) node: fn(&Ctx<'_>, &Jid, &str) -> Option<Result<Node, Condition>>,
+    /// Commands of the host (XEP-0050).
+    pub(crate) commands: &'static [Command],
 }
 
 impl Feature {
@@ -84,10 +103,23 @@ impl Feature {
         login: &[],
         login_elements: &[],
         iq: &[],
+        guards: &[],
         elements: &[],
         disco: &[],
         account_disco: &[],
+        node: |_, _, _| None,
+        commands: &[],
     };
+}
+
+/// What service discovery says of a node (XEP-0030 3.2 and 4.2).
+pub(crate) struct Node {
+    /// Category and type.
+    pub(crate) kind: (&'static str, &'static str),
+    pub(crate) name: &'static str,
+    pub(crate) features: &'static [&'static str],
+    /// The nodes that belong to it, each with its name.
+    pub(crate) items: Vec<(&'static str, &'static str)>,
 }
 
 /// The payload of a result, or why there is none.
@@ -101,6 +133,9 @@ pub(crate) type LoginElementHandler = fn(&mut Ctx<'_>, &mut Login, &Element) -> 
 
 /// Answers a request of the address given.
 pub(crate) type IqHandler = fn(&mut Ctx<'_>, &Jid, &Stanza) -> Answer;
+
+/// Whether the first address may ask a resource, the second.
+pub(crate) type Guard = fn(&Ctx<'_>, &Jid, &Jid) -> Result<(), StanzaError>;
 
 /// Acts upon an element of the address given, on its stream.
 pub(crate) type ElementHandler =
@@ -216,15 +251,31 @@ pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
         Some(to) => match (ctx.owner_of(to), stanza.kind) {
             (Owner::Host, _) => Target::Host,
             (Owner::Account(_), Kind::Iq(_)) if to.is_bare() => Target::Other,
+            (Owner::Account(_), Kind::Iq(kind)) => return to_resource(ctx, from, to, kind, stanza),
             _ => return router::route(ctx, from, to, stanza),
         },
     };
     match (stanza.kind, &stanza.to) {
         (Kind::Iq(kind), _) => request(ctx, from, target, kind, stanza),
-        (Kind::Presence(kind), None) => presence::broadcast(ctx, from, kind, stanza),
+        (Kind::Presence(kind), None) => {
+            if let Err(error) = presence::broadcast(ctx, from, kind, stanza) {
+                router::refuse(ctx, from, stanza, &error);
+            }
+        }
         (_, Some(to)) => router::route(ctx, from, to, stanza),
         // RFC 6120 10.3.1: a message for nobody is one for the sender's own account.
         (Kind::Message(_), None) => router::route(ctx, from, &from.to_bare(), stanza),
+    }
+}
+
+/// An IQ for a resource, which answers for itself, unless a feature refuses it on its behalf.
+fn to_resource(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: IqType, stanza: &Stanza) {
+    let guard = stanza
+        .payload()
+        .and_then(|payload| FEATURES.iter().find_map(|feature| find(feature.guards, &(), kind, payload)));
+    match guard.map_or(Ok(()), |guard| guard(ctx, from, to)) {
+        Ok(()) => router::route(ctx, from, to, stanza),
+        Err(error) => router::refuse(ctx, from, stanza, &error),
     }
 }
 

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use super::{Answer, Feature, Login, Route, Stage, Target};
 use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError, StreamError};
+use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
-use crate::presence;
+use crate::removal;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::{AccountError, Change, Contact, NotRecorded, Subscription, SALT_BYTES};
+use crate::tables::{AccountError, SALT_BYTES};
 use crate::xml::Element;
 
 const NS: &str = "jabber:iq:register";
@@ -66,6 +66,10 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
     };
     let address = Jid::new(Some(name.trim()), ctx.config.domain(), None)
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
+    if ctx.config.is_admin(&address) {
+        // Else whoever came first would be the administrator whose account the host has not made yet.
+        return Err(AccountError::Exists.into());
+    }
     let (now, network) = (ctx.now.monotonic, login.peer.network().filter(|_| !login.peer.is_local()));
     if !network.map_or(true, |network| ctx.tables.registrations.allows(&network, now)) {
         return Err(StanzaError::because(
@@ -74,7 +78,7 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         ));
     }
     let salt = salt(ctx)?;
-    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt).map_err(explain)?;
+    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt)?;
     if let Some(network) = network {
         ctx.tables.registrations.note(network, now);
     }
@@ -84,15 +88,6 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
 
 fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], StanzaError> {
     ctx.random.bytes().map_err(|_| Condition::InternalServerError.into())
-}
-
-fn explain(error: AccountError) -> StanzaError {
-    let condition = match error {
-        AccountError::Exists => Condition::Conflict,
-        AccountError::NotRecorded => Condition::ResourceConstraint,
-        _ => Condition::NotAcceptable,
-    };
-    StanzaError::because(condition, error.to_string())
 }
 
 /// XEP-0077 3.1, example 5: what one who is registered has.
@@ -126,36 +121,13 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
         ));
     };
     let salt = salt(ctx)?;
-    ctx.tables.set_password(user, &password, &salt).map_err(explain)?;
+    ctx.tables.set_password(user, &password, &salt)?;
     log::info!("{from} has changed the password");
     Ok(None)
 }
 
-/// XEP-0077 3.2: the account goes, with its roster and all its streams. They end behind the result.
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
-    let sessions: Vec<_> =
-        ctx.tables.sessions.of(user).iter().map(|s| (s.resource.clone(), s.stream)).collect();
-    // Those who may know that it was there are known only as long as the account is.
-    for address in sessions.iter().filter_map(|(resource, _)| from.with_resource(resource).ok()) {
-        presence::withdraw(ctx, &address);
-    }
-    cancel_subscriptions(ctx, &from.to_bare(), user)?;
-    ctx.tables.change(user, Change::Removed)?;
-    for (_, stream) in sessions {
-        ctx.outboxes.end(stream, Some(StreamError::NotAuthorized));
-    }
+    removal::remove_account(ctx, user)?;
     log::info!("{from} has ended the account");
     Ok(None)
-}
-
-/// XEP-0077 3.2: nobody sees the presence of the account any more, and whoever has its name next sees nobody's.
-fn cancel_subscriptions(ctx: &mut Ctx<'_>, account: &Jid, user: &str) -> Result<(), NotRecorded> {
-    let contacts: Vec<Jid> = ctx.tables.accounts.contacts(user).map(|(address, _)| address.clone()).collect();
-    for name in contacts.iter().filter_map(|contact| ctx.config.account(contact)) {
-        if let Some(item) = ctx.tables.accounts.contact(name, account.as_str()) {
-            let item = Contact { subscription: Subscription::None, ..item.clone() };
-            ctx.tables.change(name, Change::Contact(account.clone(), Some(item)))?;
-        }
-    }
-    Ok(())
 }

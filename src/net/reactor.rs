@@ -18,6 +18,7 @@ use mio::{Interest, Poll, Token};
 
 use super::system::{self, Clock};
 use crate::config::Config;
+use crate::ctx::Now;
 use crate::outbox::Close;
 use crate::peer::Peer;
 use crate::server::{Server, StreamId};
@@ -52,6 +53,8 @@ pub struct Reactor {
     connections: Vec<Option<Connection>>,
     /// Those that may have more to read.
     readable: VecDeque<StreamId>,
+    /// Those whose connection is gone, which the server has not been told.
+    lost: Vec<StreamId>,
     scratch: Box<[u8]>,
     clock: Clock,
     /// Those that the system takes bytes for again.
@@ -60,6 +63,8 @@ pub struct Reactor {
     next_tick: Option<Duration>,
     /// The server has work that can wait, but not for ever.
     has_work: bool,
+    /// What the host watches was ready.
+    woken: bool,
 }
 
 struct Listener {
@@ -122,12 +127,14 @@ impl Reactor {
             listeners,
             connections: Vec::new(),
             readable: VecDeque::new(),
+            lost: Vec::new(),
             writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             clock: Clock::start(),
             next_tick: None,
             may_have_events: false,
             has_work: false,
+            woken: false,
         })
     }
 
@@ -156,19 +163,30 @@ impl Reactor {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(|listener| listener.waiting_from);
-        let next = accepts.chain(self.next_tick).min()?;
+        let next = accepts.chain(self.next_tick).chain(self.server.next_commit()).min()?;
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
 
-    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable, too: a pipe from a signal handler, a
-    /// control socket. The host looks at it after each turn, reads all there is, and keeps it open as long as the reactor.
+    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable or takes more bytes, too: a pipe from a
+    /// signal handler, a control socket. That is said once; the host then reads and writes until it would block. Closing
+    /// it ends the watch.
     ///
     /// # Errors
     /// If the system cannot watch it.
     #[cfg(unix)]
     pub fn watch(&self, descriptor: &impl std::os::fd::AsRawFd) -> io::Result<()> {
         let mut source = SourceFd(&descriptor.as_raw_fd());
-        self.poll.registry().register(&mut source, WATCHED, Interest::READABLE)
+        self.poll.registry().register(&mut source, WATCHED, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Whether any of the descriptors that are watched was ready since this was last asked.
+    pub fn was_woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
+    }
+
+    /// The time as its server is told it, for calls of [`Server`]'s that want it.
+    pub fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// Ends all streams with `system-shutdown`, waits a little for their peers to take that, and makes all that changed
@@ -180,10 +198,14 @@ impl Reactor {
         self.listeners.clear();
         self.server.shut_down(self.clock.now());
         let patience = self.clock.now().monotonic + self.server.config().limits.closing_time;
-        while self.connections.iter().any(Option::is_some) && self.clock.now().monotonic < patience {
-            self.poll_once(Some(REST))?;
+        let mut served = Ok(());
+        while served.is_ok()
+            && self.connections.iter().any(Option::is_some)
+            && self.clock.now().monotonic < patience
+        {
+            served = self.poll_once(Some(REST));
         }
-        self.server.sync()
+        self.server.sync().and(served)
     }
 
     /// Serves for ever.
@@ -214,6 +236,7 @@ impl Reactor {
         for _ in 0..self.readable.len() {
             if let Some(id) = self.readable.pop_front() {
                 self.read(id);
+                self.forget_lost();
             }
         }
         let now = self.clock.now();
@@ -226,6 +249,8 @@ impl Reactor {
         while let Some(id) = self.server.next_dirty() {
             self.flush(id);
         }
+        // This may change something again, which is committed before what speaks of it is sent in the next turn.
+        self.forget_lost();
         self.has_work = !self.server.maintain();
         Ok(())
     }
@@ -234,6 +259,7 @@ impl Reactor {
     fn note_events(&mut self) {
         for event in &self.events {
             let Token(number) = event.token();
+            self.woken |= event.token() == WATCHED;
             if let Some(listener) = self.listeners.get_mut(number) {
                 listener.waiting_from = Some(Duration::ZERO);
                 continue;
@@ -382,7 +408,7 @@ impl Reactor {
         }
     }
 
-    /// Ends a connection: its socket closes, its stream is forgotten, and a resting listener may try again.
+    /// Ends a connection: its socket closes, and a resting listener may try again. Its stream hears of it a little later.
     fn drop_connection(&mut self, id: StreamId) {
         if connection(&mut self.connections, id).is_none() {
             return;
@@ -391,9 +417,16 @@ impl Reactor {
             *slot = None;
         }
         drop_vacant(&mut self.connections);
-        self.server.hung_up(id, self.clock.now());
+        self.lost.push(id);
         for listener in &mut self.listeners {
             listener.waiting_from = listener.waiting_from.and(Some(Duration::ZERO));
+        }
+    }
+
+    /// Tells the server which connections are gone.
+    fn forget_lost(&mut self) {
+        for id in std::mem::take(&mut self.lost) {
+            self.server.hung_up(id, self.clock.now());
         }
     }
 }
@@ -453,6 +486,33 @@ mod tests {
             }
             reactor.poll_once(Some(Duration::ZERO)).unwrap();
         }
+    }
+
+    #[test]
+    fn what_the_host_watches_wakes_it() {
+        let mut reactor = Reactor::bind(Config::new("localhost").unwrap(), &[]).unwrap();
+        let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        reactor.watch(&theirs).unwrap();
+        reactor.poll_once(Some(REST)).unwrap();
+        assert!(reactor.was_woken() && !reactor.was_woken(), "it takes bytes");
+        ours.write_all(b"x").unwrap();
+        reactor.poll_once(Some(REST)).unwrap();
+        assert!(reactor.was_woken(), "it has bytes");
+    }
+
+    #[test]
+    fn what_the_host_changes_is_committed_without_an_event() {
+        let path = std::env::temp_dir().join(format!("loquat-reactor-{}", std::process::id()));
+        let folder = crate::Folder::open(&path).unwrap();
+        let storage = Storage::new(folder, "localhost", crate::Durability::Always);
+        let config = Config::new("localhost").unwrap();
+        let mut reactor = Reactor::bind_with_storage(config, &[], storage).unwrap();
+        assert_eq!(reactor.next_deadline(), None);
+        reactor.server().add_account("a", "secret").unwrap();
+        assert_eq!(reactor.next_deadline(), Some(Duration::ZERO));
+        reactor.poll_once(None).unwrap();
+        assert_eq!(reactor.next_deadline(), None);
+        std::fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

@@ -1,73 +1,71 @@
-//! The command line.
+//! The command line: settings, and what is to be done.
 //!
-//! Left out on purpose: whether names and addresses are good ones; who needs them says so.
+//! Left out on purpose: what the settings are ([`super::settings`]).
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt};
-use loquat::{Durability, Plaintext};
 
-/// What `--help` says.
-const HELP: &str = "\
+use super::settings::{self, Sources};
+
+/// What `--help` says before the settings, and behind them.
+const USAGE: &str = "\
 loquat: a small XMPP chat server
 
-usage: loquat [OPTION]...
+usage: loquat [OPTION]... [COMMAND]
 
-  --domain NAME              the server's one true name [localhost]
-  --alias NAME               another name or IP address of the same host; may be repeated
-  --listen ADDR:PORT         where to listen; may be repeated; port 0 picks a free one
-                             [127.0.0.1:5222 and [::1]:5222]; an address that is named is an
-                             alias, too
-  --user NAME:PASSWORD       an account; may be repeated (the command line is visible to
-                             other users of this machine)
-  --registration open|closed whether anybody may make an account over the wire
-                             [open while every listener is on loopback, else closed]
-  --legacy-auth on|off       offer the login of XEP-0078, whose digest needs the passwords
-                             themselves to be kept [on]
-  --plaintext loopback|always|never
-                             where a password may be sent as it is [loopback]
-  --scram-iterations N       rounds of key derivation for new passwords [4096]
-  --ping-interval SECONDS    silence after which a client is asked whether it is there;
-                             0 never asks [120]
-  --max-connections N        connections at a time [16384]
-  --data FOLDER              where accounts and what belongs to them are kept [loquat-data]
-  --durability always|SECONDS|never
-                             when a change is safe from a loss of power: before anybody is
-                             told of it; at most so many seconds later, which is kinder to
-                             flash and may lose the changes of these seconds; or when the
-                             system likes [always]
-  --in-memory                keep nothing: all ends with the program
+Without a command it serves. A command works beside a server that uses the same data folder, or
+on the folder itself if there is none; `user add` and `user password` ask for the password, or
+take a line of standard input.
+
+  user add NAME              make an account
+  user password NAME         change its password
+  user remove NAME           end it, and all that is kept for it
+  user list                  name all accounts
+  export FILE                write all accounts in the format of XEP-0227; - is standard output,
+                             and a folder that is there gets a file for each account
+  import FILE                make the accounts of such a file, or of all .xml files in a folder,
+                             from this or another server; one that is there already is left as
+                             it is
+  status                     how the server is
+  stop                       end it; returns when it is gone
+  check                      say what is wrong with the settings
+  repair                     keep what is whole in a damaged data folder, and put the rest aside
+
+";
+const ENVIRONMENT: &str =
+    "  --config FILE              take settings from a file as well: one on each line, `name value`,
+                             with # before comments; SIGHUP reads it again
+  --as-domain NAME           import the accounts of this host in the file, too, as if they were
+                             at our domain, and take contacts there for contacts at ours
   --version                  print the version and what is implemented
   --help                     print this
 
-The environment variable RUST_LOG sets what is logged to standard error: error, warn, info
-(the default), debug. Descriptors limit connections, too: see `ulimit -n`.";
+SIGTERM and SIGINT end all streams and then the program; a second one ends it at once. The
+environment variable RUST_LOG sets what is logged to standard error: error, warn, info (the
+default), debug. Descriptors limit connections, too: see `ulimit -n`.";
 
-/// The flags of a server that is to run.
-#[derive(Debug, Default)]
-pub(super) struct Flags {
-    pub(super) domain: String,
-    pub(super) aliases: Vec<String>,
-    pub(super) listen: Vec<SocketAddr>,
-    pub(super) users: Vec<(String, String)>,
-    pub(super) registration: Option<bool>,
-    pub(super) legacy_auth: Option<bool>,
-    pub(super) plaintext: Option<Plaintext>,
-    pub(super) scram_iterations: Option<u32>,
-    pub(super) ping_interval: Option<u64>,
-    pub(super) max_connections: Option<usize>,
-    pub(super) data: Option<PathBuf>,
-    pub(super) durability: Option<Durability>,
-    pub(super) in_memory: bool,
+/// What is to be done.
+#[derive(Debug, PartialEq)]
+pub(super) enum Command {
+    Serve,
+    AddUser(String),
+    SetPassword(String),
+    RemoveUser(String),
+    ListUsers,
+    Export(PathBuf),
+    /// With the other domain whose accounts are ours.
+    Import(PathBuf, Option<String>),
+    Status,
+    Stop,
+    Check,
+    Repair,
 }
 
 /// What the command line asks for.
-#[derive(Debug)]
 pub(super) enum Parsed {
-    Run(Flags),
+    Do(Command, Sources),
     Print(String),
 }
 
@@ -77,61 +75,58 @@ pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, Stri
 }
 
 fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
-    let mut flags = Flags { domain: "localhost".into(), ..Flags::default() };
+    let (mut sources, mut words, mut as_domain) = (Sources::default(), Vec::new(), None);
     let mut parser = Parser::from_args(args);
     while let Some(arg) = parser.next()? {
         match arg {
-            Arg::Long("domain") => flags.domain = parser.value()?.string()?,
-            Arg::Long("alias") => flags.aliases.push(parser.value()?.string()?),
-            Arg::Long("listen") => flags.listen.push(parser.value()?.parse_with(|text| {
-                text.parse().map_err(|_| "want an IP address and a port, such as 0.0.0.0:5222 or [::]:5222")
-            })?),
-            Arg::Long("user") => flags.users.push(user(&mut parser)?),
-            Arg::Long("registration") => flags.registration = Some(choice(&mut parser, ON_WIRE)?),
-            Arg::Long("legacy-auth") => flags.legacy_auth = Some(choice(&mut parser, SWITCH)?),
-            Arg::Long("plaintext") => flags.plaintext = Some(choice(&mut parser, PLAINTEXT)?),
-            Arg::Long("scram-iterations") => flags.scram_iterations = Some(parser.value()?.parse()?),
-            Arg::Long("ping-interval") => flags.ping_interval = Some(parser.value()?.parse()?),
-            Arg::Long("max-connections") => flags.max_connections = Some(parser.value()?.parse()?),
-            Arg::Long("data") => flags.data = Some(parser.value()?.into()),
-            Arg::Long("durability") => flags.durability = Some(durability(&mut parser)?),
-            Arg::Long("in-memory") => flags.in_memory = true,
+            Arg::Long("config") => sources.file = Some(parser.value()?.into()),
+            Arg::Long("as-domain") => as_domain = Some(parser.value()?.string()?),
             Arg::Long("version") => return Ok(Parsed::Print(version())),
-            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(HELP.into())),
-            other => return Err(other.unexpected()),
+            Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(help())),
+            Arg::Long(name) => match settings::named(name) {
+                Some(setting) if setting.has_value() => sources.give(setting, parser.value()?.string()?),
+                Some(setting) => sources.give(setting, String::new()),
+                None => return Err(arg.unexpected()),
+            },
+            Arg::Value(word) => words.push(word),
+            Arg::Short(_) => return Err(arg.unexpected()),
         }
     }
-    Ok(Parsed::Run(flags))
+    Ok(Parsed::Do(command(words, as_domain)?, sources))
 }
 
-/// Its error does not repeat the value, which may hold a password.
-fn user(parser: &mut Parser) -> Result<(String, String), lexopt::Error> {
-    let text = parser.value()?.into_string().unwrap_or_default();
-    let (name, password) = text.split_once(':').ok_or("--user wants NAME:PASSWORD")?;
-    Ok((name.into(), password.into()))
+fn command(words: Vec<OsString>, as_domain: Option<String>) -> Result<Command, lexopt::Error> {
+    let is_import = words.first().is_some_and(|word| word == "import");
+    if as_domain.is_some() && !is_import {
+        return Err("--as-domain is for import".into());
+    }
+    let mut words = words.into_iter();
+    let Some(first) = words.next() else { return Ok(Command::Serve) };
+    let mut next = |what: &str| words.next().ok_or_else(|| format!("{what} is missing"));
+    let command = match first.string()?.as_str() {
+        "user" => match next("add, password, remove or list")?.string()?.as_str() {
+            "add" => Command::AddUser(next("NAME")?.string()?),
+            "password" => Command::SetPassword(next("NAME")?.string()?),
+            "remove" => Command::RemoveUser(next("NAME")?.string()?),
+            "list" => Command::ListUsers,
+            other => return Err(format!("user {other}? There is add, password, remove, list").into()),
+        },
+        "export" => Command::Export(next("FILE")?.into()),
+        "import" => Command::Import(next("FILE")?.into(), as_domain),
+        "status" => Command::Status,
+        "stop" => Command::Stop,
+        "check" => Command::Check,
+        "repair" => Command::Repair,
+        other => return Err(format!("there is no command {other}").into()),
+    };
+    match words.next() {
+        None => Ok(command),
+        Some(_) => Err("that is too much for one command".into()),
+    }
 }
 
-fn durability(parser: &mut Parser) -> Result<Durability, lexopt::Error> {
-    parser.value()?.parse_with(|text| match (text, text.parse()) {
-        ("always", _) => Ok(Durability::Always),
-        ("never", _) => Ok(Durability::Never),
-        (_, Ok(seconds)) => Ok(Durability::Every(Duration::from_secs(seconds))),
-        (_, Err(_)) => Err("want always, a number of seconds, or never"),
-    })
-}
-
-const ON_WIRE: &[(&str, bool)] = &[("open", true), ("closed", false)];
-const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
-const PLAINTEXT: &[(&str, Plaintext)] =
-    &[("loopback", Plaintext::Loopback), ("always", Plaintext::Always), ("never", Plaintext::Never)];
-
-/// One of a few words.
-fn choice<T: Copy>(parser: &mut Parser, choices: &[(&str, T)]) -> Result<T, lexopt::Error> {
-    parser.value()?.parse_with(|text| {
-        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
-        found.ok_or_else(|| format!("want {}", words()))
-    })
+fn help() -> String {
+    format!("{USAGE}{}{ENVIRONMENT}", settings::help())
 }
 
 fn version() -> String {
@@ -141,29 +136,46 @@ fn version() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::Settings;
     use super::*;
 
-    fn flags(line: &str) -> Result<Flags, String> {
+    fn parsed(line: &str) -> Result<(Command, Settings), String> {
         match parse(line.split_whitespace().map(OsString::from))? {
-            Parsed::Run(flags) => Ok(flags),
+            Parsed::Do(command, sources) => match sources.settings() {
+                Ok(settings) => Ok((command, settings)),
+                Err(errors) => Err(errors.join("\n")),
+            },
             Parsed::Print(text) => Err(text),
         }
     }
 
     #[test]
     fn good_flags() {
-        let flags =
-            flags("--domain a --alias b --alias=c --listen [::1]:0 --user 用户1:p:q --registration closed")
+        let (command, settings) =
+            parsed("--domain a --alias b --alias=c --listen [::1]:0 --user 用户1:p:q --registration closed")
                 .unwrap();
-        assert_eq!((flags.domain.as_str(), flags.aliases.len(), flags.registration), ("a", 2, Some(false)));
-        assert_eq!(flags.listen, ["[::1]:0".parse().unwrap()]);
-        assert_eq!(flags.users, [("用户1".to_owned(), "p:q".to_owned())]);
+        assert_eq!((command, settings.domain.as_deref()), (Command::Serve, Some("a")));
+        assert_eq!(settings.listen, ["[::1]:0".parse().unwrap()]);
+        assert_eq!(settings.users, [("用户1".to_owned(), "p:q".to_owned())]);
+        assert!(!settings.config("a").unwrap().registration);
+    }
+
+    #[test]
+    fn commands_stand_before_or_behind_settings() {
+        for line in ["--data d user add x", "user --data d add x", "user add x --data d"] {
+            let (command, settings) = parsed(line).unwrap();
+            assert_eq!(command, Command::AddUser("x".into()), "{line}");
+            assert_eq!(settings.folder(), std::path::Path::new("d"));
+        }
+        let import = Command::Import("f".into(), Some("b".into()));
+        assert_eq!(parsed("import --as-domain b f").unwrap().0, import);
     }
 
     #[test]
     fn bad_flags_get_one_clear_line() {
         for line in [
             "--nope",
+            "-x",
             "--domain",
             "--listen 5222",
             "--registration yes",
@@ -174,19 +186,28 @@ mod tests {
             "--user secret",
             "x",
             "--max-connections -1",
+            "user",
+            "user x",
+            "user add",
+            "user add a b",
+            "export",
+            "stop now",
+            "status --as-domain a",
         ] {
-            let error = flags(line).unwrap_err();
-            assert!(error.ends_with("(see loquat --help)") && !error.contains('\n'), "{error}");
+            let error = parsed(line).unwrap_err();
+            assert!(error.ends_with("(see loquat --help)") && !error.contains('\n'), "{line}: {error}");
             assert!(!error.contains("secret"), "{error}");
         }
+        assert!(parsed("--in-memory --data x").is_err());
     }
 
     #[test]
-    fn help_names_every_flag() {
+    fn help_names_every_flag_and_command() {
         let source = include_str!("flags.rs");
         for flag in source.split("Arg::Long(\"").skip(1).filter_map(|rest| rest.split_once('"')) {
-            assert!(HELP.contains(&format!("--{}", flag.0)), "--{} is not in --help", flag.0);
+            assert!(help().contains(&format!("--{}", flag.0)), "--{} is not in --help", flag.0);
         }
-        assert!(flags("--help").is_err_and(|text| text == HELP));
+        assert!(parsed("--help").is_err_and(|text| text == help()));
+        assert!(help().lines().all(|line| line.len() <= 100));
     }
 }

@@ -8,6 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use super::files;
+
 /// A folder of files that grow at their ends.
 pub(crate) trait Disk {
     /// The names of all files.
@@ -46,13 +48,26 @@ impl Folder {
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        let is_new = !path.exists();
         builder.create(path)?;
+        if let Some(parent) = path.canonicalize()?.parent().filter(|_| is_new) {
+            // What is safe in a folder is safe only if the folder is.
+            File::open(parent)?.sync_all()?;
+        }
         Ok(Self { path: path.to_owned(), open: BTreeMap::new(), _lock: Lock::take(path)? })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The domain whose accounts are in it; `None` if it has none yet.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn domain(&mut self) -> io::Result<Option<String>> {
+        files::domain(self)
     }
 
     fn writable(&mut self, name: &str) -> io::Result<&mut File> {

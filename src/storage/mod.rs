@@ -5,15 +5,22 @@
 //! journals from its number on. Changes say how things are afterwards, so a journal may tell of what its snapshot already
 //! has: a snapshot is written in slices while changes go on.
 //!
-//! Read first: [`store`] for the order of things, [`line`] and [`portable`] for the two formats, [`disk`] for the little
-//! that is asked of a file system. Left out on purpose: sockets, streams, clocks.
+//! Read first: [`store`] for the order of things, [`files`] for what the files look like, [`line`] and [`portable`] for
+//! what is in a line, [`disk`] for the little that is asked of a file system, [`exchange`] for documents from and for
+//! other servers, [`repair`] for what is left after damage. Left out on purpose: sockets, streams, clocks.
 
 #[cfg(test)]
 mod crashes;
 mod disk;
+mod exchange;
+mod files;
 mod line;
 mod portable;
+mod repair;
 mod store;
 
 pub use disk::Folder;
+pub use exchange::{account_line, Document, DocumentError, Export, Part};
+pub(crate) use files::LIMITS;
+pub(crate) use portable::{read_user, User};
 pub use store::{Durability, Storage, StorageError};

@@ -5,17 +5,23 @@
 //! reads both, and what other servers have exported.
 //! Left out on purpose: what the format can say and the server does not have. It is skipped.
 
-use crate::codec::{base64, from_base64};
+use std::collections::BTreeMap;
+
+use crate::codec::{base64, from_base64, DIGEST_BYTES};
 use crate::jid::Jid;
 use crate::ns;
 use crate::scram::Keys;
-use crate::tables::{Account, Change, Contact, Credential, OfflineMessage, Subscription};
+use crate::stanza::SubscriptionType;
+use crate::tables::{Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription};
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
-const SCRAM: &str = "urn:xmpp:pie:0#scram";
+pub(super) const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
 const OFFLINE: &str = "offline-messages";
+const VCARD: &str = "vcard-temp";
+const LAST: &str = "jabber:iq:last";
+const PRIVATE: &str = "jabber:iq:private";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -24,26 +30,39 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
         Change::Credential(credential) => with_credential(user, credential),
         Change::Removed => user.with_attr("removed", "true"),
         Change::Contact(address, contact) => {
-            let item = match contact {
-                Some(contact) => contact_to_element(address, contact),
-                None => item(address).with_attr("subscription", "remove"),
+            let (item, request) = match contact {
+                Some(contact) => (item_of(address, contact), request_of(address, contact)),
+                None => (Some(item(address).with_attr("subscription", "remove")), None),
             };
-            user.with(Element::new("query", ROSTER).with(item))
+            let query = item.map(|item| Element::new("query", ROSTER).with(item));
+            query.into_iter().chain(request).fold(user, Element::with)
         }
         Change::Offline(message) => user.with(offline_to_element(None, [message])),
         Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
+        Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
+        Change::LastSeen(seen) => user.with(last_seen_to_element(seen)),
+        Change::Private(element) => user.with(Element::new("query", PRIVATE).with(element.clone())),
     }
 }
 
 /// All that is kept for an account.
 pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let user = with_credential(user(name), account.credential());
-    let items = account.roster().contacts().map(|(address, contact)| contact_to_element(address, contact));
+    let contacts = || account.roster().contacts();
+    let items = contacts().filter_map(|(address, contact)| item_of(address, contact));
+    let requests = contacts().filter_map(|(address, contact)| request_of(address, contact));
     let user = user.with(items.fold(Element::new("query", ROSTER), Element::with));
-    match account.offline().sent() {
-        0 if account.offline().len() == 0 => user,
-        sent => user.with(offline_to_element(Some(sent), account.offline().messages())),
-    }
+    let offline = match account.offline().sent() {
+        0 if account.offline().len() == 0 => None,
+        sent => Some(offline_to_element(Some(sent), account.offline().messages())),
+    };
+    let vcard = account.vcard().map(|vcard| vcard_to_element(Some(vcard)));
+    let private = account.private().iter().filter_map(Kept::to_element);
+    let private = private.fold(Element::new("query", PRIVATE), Element::with);
+    let private = Some(private).filter(|query| !query.nodes().is_empty());
+    let last_seen = account.last_seen().map(last_seen_to_element);
+    let kept = offline.into_iter().chain(vcard).chain(private).chain(last_seen);
+    requests.chain(kept).fold(user, Element::with)
 }
 
 fn user(name: &str) -> Element {
@@ -72,13 +91,30 @@ fn item(address: &Jid) -> Element {
 }
 
 /// XEP-0227 4.4.
-fn contact_to_element(address: &Jid, contact: &Contact) -> Element {
-    let mut item = item(address).with_attr("subscription", contact.subscription.name());
-    if let Some(name) = &contact.name {
-        item.set_attr("name", name.clone());
+fn item_of(address: &Jid, contact: &Contact) -> Option<Element> {
+    let shown = contact.item()?;
+    let mut item = item(address).with_attr("subscription", shown.subscription);
+    if let Some(name) = shown.name {
+        item.set_attr("name", name.to_owned());
     }
-    let groups = contact.groups.iter().map(|group| Element::new("group", ROSTER).with_text(group.clone()));
-    groups.fold(item, Element::with)
+    if shown.asks {
+        item.set_attr("ask", "subscribe");
+    }
+    if shown.approved {
+        item.set_attr("approved", "true");
+    }
+    let groups = shown.groups.iter().map(|group| Element::new("group", ROSTER).with_text(group.clone()));
+    Some(groups.fold(item, Element::with))
+}
+
+/// XEP-0227 4.9: a request that waits for an answer.
+fn request_of(address: &Jid, contact: &Contact) -> Option<Element> {
+    let bare = || {
+        Element::new("presence", ns::CLIENT)
+            .with_attr("type", "subscribe")
+            .with_attr("from", address.as_str().to_owned())
+    };
+    contact.subscription.is_pending_in().then(|| contact.request.as_deref().cloned().unwrap_or_else(bare))
 }
 
 /// XEP-0227 4.5, with the messages' numbers, and the number up to which none waits any more.
@@ -105,6 +141,20 @@ fn offline_to_element<'m>(
     element
 }
 
+/// XEP-0227 4.7; an empty one says that there is none.
+fn vcard_to_element(vcard: Option<&Kept>) -> Element {
+    vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
+}
+
+/// The format has no word for it, so it is as XEP-0012 would say it, but for the time.
+fn last_seen_to_element(seen: &LastSeen) -> Element {
+    let query = Element::new("query", LAST).with_attr("at", seen.at.to_string());
+    match &seen.status {
+        Some(status) => query.with_text(status.to_string()),
+        None => query,
+    }
+}
+
 /// What a `<user/>` element says.
 #[derive(Debug)]
 pub(crate) struct User {
@@ -125,8 +175,10 @@ pub(crate) fn read_user(element: &Element) -> Option<User> {
     let password_only = password.filter(|_| keys.is_none()).map(|password| password.to_owned().into());
     let credential =
         keys.map(|keys| Change::Credential(Credential { keys, password: password.map(Into::into) }));
+    let contacts = read_contacts(element).into_iter();
+    let contacts = contacts.map(|(address, contact)| Change::Contact(address, contact));
     let parts = element.children().flat_map(read_part);
-    Some(User { name, password_only, changes: credential.into_iter().chain(parts).collect() })
+    Some(User { name, password_only, changes: credential.into_iter().chain(contacts).chain(parts).collect() })
 }
 
 fn read_keys(element: &Element) -> Option<Keys> {
@@ -134,7 +186,13 @@ fn read_keys(element: &Element) -> Option<Keys> {
         return None;
     }
     let field = |name| element.child_text(name, SCRAM);
-    let bytes = |name| from_base64(field(name)?.trim());
+    let once = |name| from_base64(field(name)?.trim());
+    // ejabberd (23.01, for one) encodes twice what it exports.
+    let is_twice = once("stored-key")?.len() != DIGEST_BYTES;
+    let bytes = |name| match once(name)? {
+        bytes if is_twice => from_base64(std::str::from_utf8(&bytes).ok()?),
+        bytes => Some(bytes),
+    };
     Some(Keys {
         salt: bytes("salt")?.into(),
         iterations: field("iter-count")?.trim().parse().ok()?,
@@ -143,31 +201,57 @@ fn read_keys(element: &Element) -> Option<Keys> {
     })
 }
 
-/// The changes that a child of `<user/>` says.
+/// The changes that a child of `<user/>` says, but for contacts.
 fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
-        ("query", ROSTER) => part.children().filter_map(read_contact).collect(),
         (OFFLINE, NS) => read_offline(part),
+        ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
+        ("query", LAST) => read_last_seen(part).into_iter().collect(),
+        ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),
     }
 }
 
-fn read_contact(item: &Element) -> Option<Change> {
+/// The contacts that a `<user/>` element speaks of: what an item and a request say of the same one is put together.
+fn read_contacts(user: &Element) -> BTreeMap<Jid, Option<Contact>> {
+    let mut contacts = BTreeMap::new();
+    let items = user.children().filter(|part| part.is("query", ROSTER)).flat_map(Element::children);
+    contacts.extend(items.filter_map(read_item));
+    for request in user.children().filter(|part| part.is("presence", ns::CLIENT)) {
+        let from = request.attr("from").filter(|_| request.attr("type") == Some("subscribe"));
+        let Some(address) = from.and_then(|from| from.parse::<Jid>().ok()) else { continue };
+        let address = address.to_bare();
+        let mut request = request.clone().with_attr("from", address.as_str().to_owned());
+        request.remove_attr("to");
+        if let Some(contact) = contacts.entry(address).or_insert_with(|| Some(Contact::default())) {
+            contact.subscription = asked(contact.subscription);
+            contact.request = contact.subscription.is_pending_in().then(|| Box::new(request));
+        }
+    }
+    contacts
+}
+
+/// The state once the contact has asked.
+fn asked(subscription: Subscription) -> Subscription {
+    subscription.inbound(SubscriptionType::Subscribe, false).next
+}
+
+fn read_item(item: &Element) -> Option<(Jid, Option<Contact>)> {
     let address: Jid = item.attr("jid").filter(|_| item.is("item", ROSTER))?.parse().ok()?;
     let subscription = item.attr("subscription").unwrap_or("none");
     if subscription == "remove" {
-        return Some(Change::Contact(address, None));
+        return Some((address, None));
     }
+    let groups = item.children().filter(|group| group.is("group", ROSTER));
     let contact = Contact {
+        listed: true,
         name: item.attr("name").map(Into::into),
-        groups: item
-            .children()
-            .filter(|group| group.is("group", ROSTER))
-            .map(|g| g.text().into_owned())
-            .collect(),
-        subscription: Subscription::named(subscription)?,
+        groups: groups.map(|group| group.text().into_owned()).collect(),
+        subscription: Subscription::named(subscription, item.attr("ask") == Some("subscribe"), false)?,
+        approved: item.attr("approved") == Some("true"),
+        request: None,
     };
-    Some(Change::Contact(address, Some(contact)))
+    Some((address, Some(contact)))
 }
 
 /// Messages that another server has exported have no numbers, and get the first ones.
@@ -185,9 +269,29 @@ fn read_offline(part: &Element) -> Vec<Change> {
     sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
 }
 
+fn read_last_seen(query: &Element) -> Option<Change> {
+    let status = Some(query.text()).filter(|status| !status.is_empty()).map(Into::into);
+    Some(Change::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_were_encoded_twice() {
+        let keys = Keys::derive("secret", b"some salt", 2);
+        let user = with_credential(user("a"), &Credential { keys, password: None });
+        let mut twice = Element::new("scram-credentials", SCRAM).with_attr("mechanism", "SCRAM-SHA-1");
+        for field in user.children().flat_map(Element::children) {
+            let text = match field.name() {
+                "iter-count" => field.text().into_owned(),
+                _ => base64(field.text().as_bytes()),
+            };
+            twice = twice.with(Element::new(field.name().to_owned(), SCRAM).with_text(text));
+        }
+        assert!(read_keys(&twice).is_some_and(|keys| keys.fit("secret")));
+    }
 
     fn again(change: &Change) -> String {
         let element = change_to_element("用户", change);
@@ -208,15 +312,54 @@ mod tests {
         again(&Change::Removed);
         let address: Jid = "a@b".parse().unwrap();
         again(&Change::Contact(address.clone(), None));
+        let request = Element::new("presence", ns::CLIENT)
+            .with_attr("type", "subscribe")
+            .with_attr("from", "a@b")
+            .with(Element::new("status", ns::CLIENT).with_text("你好"));
         let contact = Contact {
+            listed: true,
             name: Some("朱丽叶".into()),
             groups: vec!["友".into(), "家".into()],
-            ..Contact::default()
+            subscription: Subscription::NonePendingOutIn,
+            approved: true,
+            request: Some(Box::new(request)),
         };
-        again(&Change::Contact(address, Some(contact)));
+        let text = again(&Change::Contact(address.clone(), Some(contact.clone())));
+        assert!(text.contains("ask='subscribe'") && text.contains("approved='true'"), "{text}");
+        let not_listed =
+            Contact { listed: false, approved: false, subscription: Subscription::NonePendingIn, ..contact };
+        assert!(!again(&Change::Contact(address, Some(not_listed))).contains("item"));
         let bytes = "<message to='a@b'><body>你好\n</body><x xmlns='urn:x'/></message>".as_bytes().into();
         again(&Change::Offline(OfflineMessage { number: 7, bytes }));
         again(&Change::OfflineSent(7));
+    }
+
+    /// XEP-0227, what another server exports.
+    #[test]
+    fn requests_and_items_come_from_elsewhere() {
+        let item = |jid: &'static str, subscription: &'static str| {
+            Element::new("item", ROSTER).with_attr("jid", jid).with_attr("subscription", subscription)
+        };
+        let request = |from: &'static str| {
+            Element::new("presence", ns::CLIENT).with_attr("type", "subscribe").with_attr("from", from)
+        };
+        let user = user("juliet")
+            .with(request("romeo@x/garden"))
+            .with(Element::new("query", ROSTER).with(item("romeo@x", "to")).with(item("nurse@x", "both")))
+            .with(request("nurse@x"))
+            .with(request("paris@x"));
+        let states: Vec<_> = read_contacts(&user)
+            .into_iter()
+            .filter_map(|(address, contact)| {
+                contact.map(|contact| (address.to_string(), contact.listed, contact.subscription))
+            })
+            .collect();
+        let wanted = [
+            ("nurse@x", true, Subscription::Both),
+            ("paris@x", false, Subscription::NonePendingIn),
+            ("romeo@x", true, Subscription::ToPendingIn),
+        ];
+        assert_eq!(states, wanted.map(|(address, listed, state)| (address.to_owned(), listed, state)));
     }
 
     #[test]
@@ -229,5 +372,39 @@ mod tests {
             format!("{changes:?}"),
             "[Offline((message 1 of 10 bytes)), Offline((message 2 of 26 bytes))]"
         );
+    }
+
+    #[test]
+    fn kept_things_read_back() {
+        let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
+        again(&Change::VCard(Kept::of(&vcard)));
+        again(&Change::VCard(None));
+        again(&Change::LastSeen(LastSeen { at: 1, status: None }));
+        again(&Change::LastSeen(LastSeen { at: u64::MAX, status: Some("再见".into()) }));
+        again(&Change::Private(Element::new("storage", "storage:notes")));
+        again(&Change::Private(Element::new("storage", "storage:notes").with_text("!")));
+    }
+
+    #[test]
+    fn a_whole_account_reads_back() {
+        use crate::tables::{Accounts, PasswordRules};
+        let rules = PasswordRules { iterations: 1, keeps_passwords: true };
+        let text = |name: &'static str, ns: &'static str| Element::new(name, ns).with_text("文");
+        let changes = [
+            Change::Credential(Credential::new("secret", b"salt", rules).unwrap()),
+            Change::Contact("a@b".parse().unwrap(), Some(Contact { listed: true, ..Contact::default() })),
+            Change::VCard(Kept::of(&text("vCard", VCARD))),
+            Change::Private(text("a", "urn:a")),
+            Change::Private(text("b", "urn:a")),
+            Change::LastSeen(LastSeen { at: 7, status: Some("再见".into()) }),
+        ];
+        let account = |changes: Vec<Change>| {
+            let mut accounts = Accounts::new(rules, b"");
+            changes.into_iter().for_each(|change| accounts.apply("用户", change));
+            account_to_element("用户", accounts.get("用户").unwrap())
+        };
+        let element = account(changes.into());
+        assert_eq!(element.children().count(), 5, "{element}");
+        assert_eq!(account(read_user(&element).unwrap().changes), element);
     }
 }

@@ -5,30 +5,24 @@
 //! journal was synced before: so a loss of power, which may leave anything behind that point, is told from damage
 //! before it. Once the journal has outgrown the snapshot, the next pair is begun.
 //!
-//! Read first: [`super`] for the files. Left out on purpose: when a turn ends; [`crate::server`] says so.
+//! Read first: [`super`] for the files, [`super::files`] for what is in them. Left out on purpose: when a turn ends;
+//! [`crate::server`] says so.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::disk::{Disk, Folder};
+use super::files::{self, ReadJournal, UNFINISHED};
 use super::line;
 use super::portable::{self, read_user};
-use crate::tables::{Accounts, Change, Recorder};
-use crate::xml::{Element, Item, Reader, XmlError, XmlLimits};
+use crate::tables::{Accounts, Change, Recorder, StorageStatus};
+use crate::xml::Element;
 
-/// The version of the journal's format; a newer one is refused.
-const VERSION: &str = "1";
 /// The smallest journal that a snapshot is made for. Tests make many of few changes.
 const MIN_JOURNAL_BYTES: u64 = if cfg!(test) { 1_000 } else { 1 << 20 };
 /// Bytes of a snapshot that are written in one turn.
 const SLICE_BYTES: usize = if cfg!(test) { 100 } else { 128 * 1024 };
-/// Bytes read at a time.
-const READ_BYTES: usize = 64 * 1024;
-
-/// What one account may have in a file. Whoever may write the files may do anything, so this only stops what is damaged.
-const LIMITS: XmlLimits =
-    XmlLimits { stanza_bytes: 1 << 28, depth: 256, elements: 1 << 24, attributes: 256, namespaces: 256 };
 
 /// When a change is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,21 +47,36 @@ pub enum StorageError {
         /// Bytes before the damage.
         at: u64,
     },
+    /// A file that others need is not there.
+    Missing {
+        /// Which file.
+        file: String,
+    },
     /// A newer version of this program has written it.
     Newer {
         /// Which file.
         file: String,
     },
+    /// The accounts are at another domain.
+    OtherDomain {
+        /// Which domain.
+        domain: String,
+    },
 }
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const REPAIR: &str = "`loquat repair` keeps what is whole and puts the rest aside";
         match self {
             Self::Io(error) => write!(f, "{error}"),
-            Self::Damaged { file, at } => {
-                write!(f, "{file} is damaged at byte {at}; `loquat repair` keeps what is whole and puts the rest aside")
-            }
+            Self::Damaged { file, at } => write!(f, "{file} is damaged at byte {at}; {REPAIR}"),
+            Self::Missing { file } => write!(f, "{file} is missing; {REPAIR}"),
             Self::Newer { file } => write!(f, "{file} was written by a newer loquat"),
+            Self::OtherDomain { domain } => write!(
+                f,
+                "the accounts in the data folder are at {domain}; to move them to another domain, export them and \
+                 import them into a new folder with --as-domain {domain}"
+            ),
         }
     }
 }
@@ -96,8 +105,12 @@ pub struct Storage {
     synced_at: Duration,
     /// The next line is the first since the last sync.
     says_synced: bool,
+    /// A sync has failed. What it was for may be lost although a later one succeeds, so there is none.
+    lost: bool,
     snapshot_bytes: u64,
     snapshot: Option<Snapshot>,
+    /// After a snapshot has failed: how long the journal is to be for another try.
+    retry_at: u64,
     /// That the disk takes nothing was said.
     complained: bool,
 }
@@ -105,11 +118,12 @@ pub struct Storage {
 /// A snapshot that is being written.
 struct Snapshot {
     names: Vec<Box<str>>,
+    users: u64,
     bytes: u64,
 }
 
 impl Storage {
-    /// The storage of a server called `domain` in a folder; [`crate::Server::open`] reads what is there.
+    /// The storage of a server called `domain` in a folder; [`crate::Server::open_storage`] reads what is there.
     pub fn new(folder: Folder, domain: &str, durability: Durability) -> Self {
         Self::on(Box::new(folder), domain, durability)
     }
@@ -125,96 +139,72 @@ impl Storage {
             synced_bytes: 0,
             synced_at: Duration::ZERO,
             says_synced: true,
+            lost: false,
             snapshot_bytes: 0,
             snapshot: None,
+            retry_at: 0,
             complained: false,
         }
     }
 
-    /// Reads all accounts, and goes on with the newest journal.
+    /// Reads all accounts, and goes on with the newest journal. Nothing on the disk changes before all is read.
     pub(crate) fn load(&mut self, accounts: &mut Accounts) -> Result<(), StorageError> {
         let names = self.disk.names()?;
-        let newest = numbers(&names, "snapshot").max();
+        let newest = files::numbers(&names, "snapshot").last().copied();
+        let mut take = |element: &Element| apply(accounts, element);
+        let mut needed = 0;
+        let mut domain = None;
         if let Some(number) = newest {
-            self.snapshot_bytes = self.read_snapshot(&file("snapshot", number), accounts)?;
+            let snapshot = files::read_snapshot(&mut *self.disk, number, &mut take)?;
+            self.snapshot_bytes = snapshot.bytes;
+            needed = snapshot.journal;
+            domain = Some(snapshot.domain);
         }
         let from = newest.unwrap_or_default();
-        let mut journals: Vec<u64> = numbers(&names, "journal").filter(|number| *number >= from).collect();
-        journals.sort_unstable();
-        self.number = journals.last().copied().unwrap_or(from);
-        for number in journals {
-            self.replay(number, accounts)?;
+        let mut journals = Vec::new();
+        for number in journal_numbers(&names, from, newest.is_some())? {
+            journals.push(files::read_journal(&mut *self.disk, number, &mut take)?);
+        }
+        check_chain(&journals, needed)?;
+        let said = journals.iter().filter_map(|journal| journal.head.as_ref()).map(|head| &head.domain);
+        if let Some(other) = said.chain(&domain).find(|domain| **domain != self.domain) {
+            return Err(StorageError::OtherDomain { domain: other.clone() });
         }
         self.clean_up(&names, from)?;
-        if self.journal_bytes == 0 {
-            self.begin_journal()?;
-        }
+        self.go_on_with(journals, from)?;
         Ok(())
     }
 
-    /// Reads a snapshot, which is whole or damaged: it got its name when it was complete.
-    fn read_snapshot(&mut self, name: &str, accounts: &mut Accounts) -> Result<u64, StorageError> {
-        let mut source = self.disk.read(name)?;
-        let mut reader = Reader::nested(2, LIMITS);
-        let (mut buffer, mut read, mut open) = (vec![0; READ_BYTES], 0, 0);
-        let damaged = |at| StorageError::Damaged { file: name.to_owned(), at };
-        let mut complete = false;
-        loop {
-            let n = source.read(&mut buffer)?;
-            reader.push(buffer.get(..n).unwrap_or_default());
-            while let Some(item) = reader.next_item().map_err(|_: XmlError| damaged(read))? {
-                match item {
-                    Item::Header(_) => open += 1,
-                    Item::Close => open -= 1,
-                    Item::Stanza(element) => apply(accounts, &element).ok_or_else(|| damaged(read))?,
-                }
-                complete = open == 0;
+    /// Goes on with the last journal that anything was written into.
+    fn go_on_with(&mut self, mut journals: Vec<ReadJournal>, from: u64) -> io::Result<()> {
+        while journals.len() > 1 && journals.last().is_some_and(|journal| !journal.used) {
+            if let Some(unused) = journals.pop() {
+                self.disk.remove(&files::journal(unused.number))?;
             }
-            if n == 0 {
-                return if complete { Ok(read) } else { Err(damaged(read)) };
-            }
-            read += n as u64;
         }
-    }
-
-    /// Does again what a journal says. Of the newest one, what was not synced may be torn; that is cut off.
-    fn replay(&mut self, number: u64, accounts: &mut Accounts) -> Result<(), StorageError> {
-        let name = file("journal", number);
-        let mut bytes = Vec::new();
-        self.disk.read(&name)?.read_to_end(&mut bytes)?;
-        let whole = whole_lines(&bytes);
-        if whole < bytes.len() {
-            let rest = bytes.get(whole..).unwrap_or_default();
-            let damage_was_synced = lines(rest).filter_map(synced_in).any(|synced| synced > whole as u64);
-            if number < self.number || damage_was_synced {
-                return Err(StorageError::Damaged { file: name, at: whole as u64 });
-            }
-            log::warn!("{name}: {} bytes at its end were not written whole and are dropped", rest.len());
-            self.disk.truncate(&name, whole as u64)?;
+        for torn in journals.iter().filter(|journal| journal.whole < journal.bytes) {
+            let name = files::journal(torn.number);
+            log::warn!(
+                "{name}: {} bytes at its end were not written whole and are dropped",
+                torn.bytes - torn.whole
+            );
+            self.disk.truncate(&name, torn.whole)?;
             self.disk.sync(&name)?;
         }
-        if lines(&bytes).next().and_then(version_in).is_some_and(|version| version != VERSION) {
-            return Err(StorageError::Newer { file: name });
-        }
-        let mut reader = Reader::nested(1, LIMITS);
-        reader.push(bytes.get(..whole).unwrap_or_default());
-        // Each line is as it was written, so what is no XML, or no user, is of our own making.
-        while let Some(item) =
-            reader.next_item().map_err(|_| StorageError::Damaged { file: name.clone(), at: 0 })?
-        {
-            if let Item::Stanza(element) = item {
-                apply(accounts, &element);
-            }
-        }
-        self.journal_bytes = whole as u64;
+        let last = journals.last();
+        self.number = last.map_or(from, |journal| journal.number);
+        self.journal_bytes = last.map_or(0, |journal| journal.whole);
         self.synced_bytes = self.journal_bytes;
-        Ok(())
+        match self.journal_bytes {
+            0 => self.begin_journal(0),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what an interrupted snapshot left, and what a finished one has made useless.
     fn clean_up(&mut self, names: &[String], from: u64) -> io::Result<()> {
         let stale = |name: &&String| {
-            let old = |kind| number_of(name, kind).is_some_and(|number| number < from);
+            let old = |kind| files::number_of(name, kind).is_some_and(|number| number < from);
             name.as_str() == UNFINISHED || old("snapshot") || old("journal")
         };
         names.iter().filter(stale).try_for_each(|name| self.disk.remove(name))
@@ -222,21 +212,22 @@ impl Storage {
 
     /// Goes on with a new journal, or with the old one if there can be none.
     fn next_journal(&mut self) -> io::Result<()> {
-        let old = (self.journal_bytes, self.synced_bytes);
+        let old = (self.journal_bytes, self.synced_bytes, self.says_synced);
         self.number += 1;
-        self.begin_journal().map_err(|error| {
-            // What there is of the new one must not be taken for the newest.
-            let _ = self.disk.remove(&file("journal", self.number));
+        self.begin_journal(self.journal_bytes).map_err(|error| {
+            // What there is of it does no harm: nothing was written into it.
+            let _ = self.disk.remove(&files::journal(self.number));
             self.number -= 1;
-            (self.journal_bytes, self.synced_bytes) = old;
+            (self.journal_bytes, self.synced_bytes, self.says_synced) = old;
             error
         })
     }
 
-    fn begin_journal(&mut self) -> io::Result<()> {
-        let name = file("journal", self.number);
-        let head = format!("{HEAD}{VERSION}'>\n");
-        self.disk.append(&name, head.as_bytes())?;
+    fn begin_journal(&mut self, follows: u64) -> io::Result<()> {
+        let name = files::journal(self.number);
+        let head = files::journal_head(&self.domain, follows);
+        remove_if_there(&mut *self.disk, &name)?;
+        self.disk.append(&name, &head)?;
         self.disk.sync(&name)?;
         self.disk.sync_names()?;
         self.journal_bytes = head.len() as u64;
@@ -248,7 +239,7 @@ impl Storage {
     /// Cuts off what a failed write has left.
     fn mend(&mut self) -> io::Result<()> {
         if self.torn {
-            self.disk.truncate(&file("journal", self.number), self.journal_bytes)?;
+            self.disk.truncate(&files::journal(self.number), self.journal_bytes)?;
             self.torn = false;
         }
         Ok(())
@@ -256,7 +247,7 @@ impl Storage {
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.mend()?;
-        self.disk.append(&file("journal", self.number), bytes).map_err(|error| {
+        self.disk.append(&files::journal(self.number), bytes).map_err(|error| {
             self.torn = true;
             error
         })?;
@@ -267,60 +258,85 @@ impl Storage {
     /// Begins the next pair. From here on changes go to the new journal; the snapshot follows, slice by slice.
     fn begin_snapshot(&mut self, accounts: &Accounts) -> io::Result<()> {
         self.mend()?;
-        self.disk.sync(&file("journal", self.number))?;
+        self.sync()?;
         self.next_journal()?;
-        let head = format!(
-            "<?xml version='1.0'?>\n<server-data xmlns='{}'>\n<host jid='{}'>\n",
-            portable::NS,
-            self.domain
-        );
-        self.disk.append(UNFINISHED, head.as_bytes())?;
-        self.snapshot = Some(Snapshot { names: accounts.names(), bytes: head.len() as u64 });
+        self.open_snapshot(accounts)
+    }
+
+    fn open_snapshot(&mut self, accounts: &Accounts) -> io::Result<()> {
+        remove_if_there(&mut *self.disk, UNFINISHED)?;
+        let head = files::snapshot_head(&self.domain);
+        self.disk.append(UNFINISHED, &head)?;
+        self.snapshot = Some(Snapshot { names: accounts.names(), users: 0, bytes: head.len() as u64 });
         Ok(())
     }
 
-    /// Writes the next slice of a snapshot. `true` once it is finished.
+    /// Writes the next slice of a snapshot. `true` once it is finished and has its name.
     fn write_slice(&mut self, accounts: &Accounts) -> io::Result<bool> {
         let Some(snapshot) = &mut self.snapshot else { return Ok(true) };
         let mut slice = Vec::new();
         while slice.len() < SLICE_BYTES {
             let Some(name) = snapshot.names.pop() else { break };
             let Some(account) = accounts.get(&name) else { continue };
-            crate::xml::writer::write(
-                &portable::account_to_element(&name, account),
-                portable::NS,
-                &mut slice,
-            );
-            slice.push(b'\n');
+            line::write(&portable::account_to_element(&name, account), &mut slice);
+            snapshot.users += 1;
         }
         let finished = snapshot.names.is_empty();
         if finished {
-            slice.extend_from_slice(b"</host>\n</server-data>\n");
+            files::snapshot_end(snapshot.users, self.journal_bytes, &mut slice);
         }
+        snapshot.bytes += slice.len() as u64;
         self.disk.append(UNFINISHED, &slice)?;
         self.disk.sync(UNFINISHED)?;
-        snapshot.bytes += slice.len() as u64;
         if finished {
-            self.snapshot_bytes = snapshot.bytes;
-            self.snapshot = None;
-            self.disk.rename(UNFINISHED, &file("snapshot", self.number))?;
-            self.disk.sync_names()?;
-            let names = self.disk.names()?;
-            self.clean_up(&names, self.number)?;
+            self.finish_snapshot()?;
         }
         Ok(finished)
     }
 
-    fn complain(&mut self, what: &str, error: &io::Error) {
-        if !std::mem::replace(&mut self.complained, true) {
-            log::error!("{what}: {error}; changes are refused until it can be done again");
+    /// Gives the snapshot its name. It has seen changes that were made while it was written, so those must be safe first.
+    fn finish_snapshot(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.disk.rename(UNFINISHED, &files::snapshot(self.number))?;
+        self.disk.sync_names()?;
+        self.snapshot_bytes = self.snapshot.take().map_or(0, |snapshot| snapshot.bytes);
+        Ok(())
+    }
+
+    /// Removes what a snapshot that has its name has made useless.
+    fn remove_old(&mut self) {
+        let removed = self.disk.names().and_then(|names| self.clean_up(&names, self.number));
+        if let Err(error) = removed {
+            log::warn!("what a snapshot has made useless cannot be removed: {error}");
         }
+    }
+
+    /// Writes a whole pair with a number that nobody had, and nothing else: repairs.
+    pub(super) fn write_anew(&mut self, number: u64, accounts: &Accounts) -> io::Result<()> {
+        self.number = number;
+        self.begin_journal(0)?;
+        self.open_snapshot(accounts)?;
+        while !self.write_slice(accounts)? {}
+        Ok(())
+    }
+
+    pub(super) fn disk(&mut self) -> &mut dyn Disk {
+        &mut *self.disk
+    }
+
+    /// The journals since the last whole snapshot have it all. Another try is worth it once there is more.
+    fn give_snapshot_up(&mut self, error: &io::Error) {
+        log::error!("no snapshot can be made: {error}; the journal goes on");
+        self.snapshot = None;
+        self.retry_at = self.journal_bytes + MIN_JOURNAL_BYTES;
+        // So that it takes no space; the next one begins anew in any case.
+        let _ = self.disk.remove(UNFINISHED);
     }
 }
 
 impl Recorder for Storage {
-    fn record(&mut self, user: &str, change: &Change) -> io::Result<()> {
-        let mut element = portable::change_to_element(user, change);
+    fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+        let Some(mut element) = element_of(changes) else { return Ok(()) };
         if self.says_synced {
             element.set_attr("synced", self.synced_bytes.to_string());
         }
@@ -335,7 +351,9 @@ impl Recorder for Storage {
                 Ok(())
             }
             Err(error) => {
-                self.complain("a change cannot be recorded", &error);
+                if !std::mem::replace(&mut self.complained, true) {
+                    log::error!("a change cannot be recorded: {error}; all are refused until one can");
+                }
                 Err(error)
             }
         }
@@ -347,7 +365,7 @@ impl Recorder for Storage {
             Durability::Every(time) => now >= self.synced_at + time,
             Durability::Never => false,
         };
-        if !due {
+        if !due && !self.lost {
             return Ok(());
         }
         self.synced_at = now;
@@ -356,91 +374,116 @@ impl Recorder for Storage {
 
     fn next_commit(&self) -> Option<Duration> {
         match self.durability {
-            Durability::Every(time) if self.synced_bytes < self.journal_bytes => Some(self.synced_at + time),
-            _ => None,
+            _ if self.synced_bytes == self.journal_bytes => None,
+            Durability::Always => Some(Duration::ZERO),
+            Durability::Every(time) => Some(self.synced_at + time),
+            Durability::Never => None,
         }
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        if self.lost {
+            return Err(io::Error::other("the journal could not be synced before"));
+        }
         if self.synced_bytes < self.journal_bytes {
-            self.disk.sync(&file("journal", self.number))?;
+            self.disk.sync(&files::journal(self.number)).map_err(|error| {
+                log::error!("what changed cannot be made safe: {error}");
+                self.lost = true;
+                error
+            })?;
             self.synced_bytes = self.journal_bytes;
             self.says_synced = true;
         }
         Ok(())
     }
 
+    fn status(&self) -> StorageStatus {
+        StorageStatus {
+            journal_bytes: self.journal_bytes,
+            snapshot_bytes: self.snapshot_bytes,
+            refuses: self.complained,
+        }
+    }
+
     fn maintain(&mut self, accounts: &Accounts) -> bool {
+        let wanted = self.snapshot_bytes.max(MIN_JOURNAL_BYTES).max(self.retry_at);
         let done = if self.snapshot.is_some() {
-            self.write_slice(accounts)
-        } else if self.journal_bytes > self.snapshot_bytes.max(MIN_JOURNAL_BYTES) {
+            self.write_slice(accounts).map(|finished| {
+                if finished {
+                    self.remove_old();
+                }
+                finished
+            })
+        } else if self.journal_bytes > wanted && !self.lost {
+            self.retry_at = 0;
             self.begin_snapshot(accounts).map(|()| false)
         } else {
             Ok(true)
         };
         done.unwrap_or_else(|error| {
-            // The journals since the last whole snapshot have it all; the next start cleans up.
-            self.snapshot = None;
-            self.complain("no snapshot can be made", &error);
+            self.give_snapshot_up(&error);
             true
         })
     }
 }
 
-/// The first line of a journal, up to its version.
-const HEAD: &str = "<journal xmlns='urn:xmpp:pie:0' version='";
-
-const UNFINISHED: &str = "snapshot.unfinished";
-
-fn file(kind: &str, number: u64) -> String {
-    format!("{kind}.{number}.xml")
-}
-
-fn number_of(name: &str, kind: &str) -> Option<u64> {
-    name.strip_prefix(kind)?.strip_prefix('.')?.strip_suffix(".xml")?.parse().ok()
-}
-
-fn numbers<'n>(names: &'n [String], kind: &'n str) -> impl Iterator<Item = u64> + 'n {
-    names.iter().filter_map(move |name| number_of(name, kind))
-}
-
-/// Does what a `<user/>` element says. `None` if it is none.
-fn apply(accounts: &mut Accounts, element: &Element) -> Option<()> {
-    let user = read_user(element)?;
-    user.changes.into_iter().for_each(|change| accounts.apply(&user.name, change));
-    Some(())
-}
-
-/// Lines without their breaks.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(|&byte| byte == b'\n')
-}
-
-/// Up to where a line says that its journal was synced, if it is whole and says so.
-fn synced_in(line: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(line).ok().filter(|_| line::is_whole(line))?;
-    let (_, rest) = text.split_once(" synced='")?;
-    rest.split_once('\'')?.0.parse().ok()
-}
-
-/// The version that a journal's first line gives.
-fn version_in(head: &[u8]) -> Option<&str> {
-    std::str::from_utf8(head).ok()?.strip_prefix(HEAD)?.strip_suffix("'>")
-}
-
-/// How far a journal is whole: its head, and lines that are as they were written.
-fn whole_lines(bytes: &[u8]) -> usize {
-    let mut whole = 0;
-    for (number, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let good = match line.strip_suffix(b"\n") {
-            Some(head) if number == 0 => version_in(head).is_some(),
-            Some(line) => line::is_whole(line),
-            None => false,
-        };
-        if !good {
-            break;
-        }
-        whole += line.len();
+/// One line for changes that happen together.
+fn element_of(changes: &[(&str, &Change)]) -> Option<Element> {
+    let mut elements = changes.iter().map(|(user, change)| portable::change_to_element(user, change));
+    match changes {
+        [] | [_] => elements.next(),
+        _ => Some(elements.fold(Element::new("users", portable::NS), Element::with)),
     }
-    whole
+}
+
+/// Does what an element says: a `<user/>`, or several. `false` if it is neither.
+pub(super) fn apply(accounts: &mut Accounts, element: &Element) -> bool {
+    if element.is("users", portable::NS) {
+        return element.children().all(|user| apply(accounts, user));
+    }
+    let Some(user) = read_user(element) else { return false };
+    user.changes.into_iter().for_each(|change| accounts.apply(&user.name, change));
+    true
+}
+
+/// The numbers of the journals from the one of the newest snapshot on, all of which must be there.
+fn journal_numbers(names: &[String], from: u64, has_snapshot: bool) -> Result<Vec<u64>, StorageError> {
+    let mut numbers = files::numbers(names, "journal");
+    numbers.retain(|number| *number >= from);
+    let last = numbers.last().copied().or(has_snapshot.then_some(from));
+    let wanted = last.into_iter().flat_map(|last| from..=last);
+    match wanted.zip(numbers.iter().map(Some).chain(std::iter::repeat(None))).find(|(n, is)| Some(n) != *is) {
+        Some((missing, _)) => Err(StorageError::Missing { file: files::journal(missing) }),
+        None => Ok(numbers),
+    }
+}
+
+/// Each journal must have all that was safe when the next was begun, and the first all that its snapshot needs.
+fn check_chain(journals: &[ReadJournal], needed: u64) -> Result<(), StorageError> {
+    let has = |journal: &ReadJournal, bytes| match journal.whole {
+        whole if whole < bytes => {
+            Err(StorageError::Damaged { file: files::journal(journal.number), at: whole })
+        }
+        _ => Ok(()),
+    };
+    if let Some(first) = journals.first() {
+        has(first, needed)?;
+    }
+    for pair in journals.windows(2) {
+        let [journal, next] = pair else { continue };
+        match &next.head {
+            Some(head) => has(journal, head.follows)?,
+            // It was being begun when the power went, so there is none behind it.
+            None if journals.last().is_some_and(|last| last.number == next.number) => (),
+            None => has(next, 1)?,
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_there(disk: &mut dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }

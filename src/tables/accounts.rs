@@ -10,10 +10,11 @@ use std::collections::HashMap;
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
-use super::{Change, Contact};
+use super::{Change, Contact, Kept, LastSeen};
 use crate::codec::{legacy_digest, same_secret, Hmac};
 use crate::jid::Jid;
 use crate::scram::Keys;
+use crate::xml::Element;
 
 /// What is kept for an account.
 #[derive(Debug)]
@@ -21,11 +22,21 @@ pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
     offline: Offline,
+    vcard: Option<Kept>,
+    private: Box<[Kept]>,
+    last_seen: Option<Box<LastSeen>>,
 }
 
 impl Account {
     fn new(credential: Credential) -> Self {
-        Self { credential, roster: Roster::default(), offline: Offline::default() }
+        Self {
+            credential,
+            roster: Roster::default(),
+            offline: Offline::default(),
+            vcard: None,
+            private: Box::default(),
+            last_seen: None,
+        }
     }
 
     /// What its owner is known by.
@@ -42,12 +53,36 @@ impl Account {
     pub(crate) fn roster(&self) -> &Roster {
         &self.roster
     }
+
+    /// What it says of itself.
+    pub(crate) fn vcard(&self) -> Option<&Kept> {
+        self.vcard.as_ref()
+    }
+
+    /// What its clients keep here (XEP-0049).
+    pub(crate) fn private(&self) -> &[Kept] {
+        &self.private
+    }
+
+    /// When it was last here, if it ever was.
+    pub(crate) fn last_seen(&self) -> Option<&LastSeen> {
+        self.last_seen.as_deref()
+    }
+
+    fn set_private(&mut self, element: &Element) {
+        let mut private = std::mem::take(&mut self.private).into_vec();
+        private.retain(|kept| !kept.is(element.name(), element.ns()));
+        private.extend(Kept::of(element));
+        self.private = private.into_boxed_slice();
+    }
 }
 
 /// All accounts, by localpart.
 pub(crate) struct Accounts {
     by_name: HashMap<Box<str>, Account>,
     pub(super) rules: PasswordRules,
+    /// How many accounts have keys and no password: those that came from elsewhere, where passwords are kept.
+    keys_only: usize,
     /// Makes the salts of names that nobody has: always the same for the same name.
     decoy: Hmac,
 }
@@ -55,7 +90,7 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// No accounts. `decoy` is a secret of this server.
     pub(crate) fn new(rules: PasswordRules, decoy: &[u8]) -> Self {
-        Self { by_name: HashMap::new(), rules, decoy: Hmac::new(decoy) }
+        Self { by_name: HashMap::new(), rules, keys_only: 0, decoy: Hmac::new(decoy) }
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
@@ -67,8 +102,28 @@ impl Accounts {
         self.by_name.keys().cloned().collect()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// How passwords rest.
+    pub(crate) fn rules(&self) -> PasswordRules {
+        self.rules
+    }
+
+    /// How passwords that are set from now on rest.
+    pub(crate) fn set_rules(&mut self, rules: PasswordRules) {
+        self.rules = rules;
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Account> {
         self.by_name.get(name)
+    }
+
+    /// The roster of an account.
+    pub(crate) fn roster(&self, name: &str) -> Option<&Roster> {
+        self.get(name).map(Account::roster)
     }
 
     /// The contacts of an account in the order of their addresses; none for a name that nobody has.
@@ -93,6 +148,16 @@ impl Accounts {
 
     /// Does what a change says. What is for an account that is not there is for nobody.
     pub(crate) fn apply(&mut self, name: &str, change: Change) {
+        self.keys_only -= usize::from(self.has_only_keys(name));
+        self.apply_to(name, change);
+        self.keys_only += usize::from(self.has_only_keys(name));
+    }
+
+    fn has_only_keys(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|account| account.credential.password.is_none())
+    }
+
+    fn apply_to(&mut self, name: &str, change: Change) {
         match (self.by_name.get_mut(name), change) {
             (Some(account), Change::Credential(credential)) => account.credential = credential,
             (None, Change::Credential(credential)) => {
@@ -104,7 +169,10 @@ impl Accounts {
             (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
             (Some(account), Change::Offline(message)) => account.offline.add(message),
             (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
-            (None, Change::Contact(..) | Change::Offline(_) | Change::OfflineSent(_)) => (),
+            (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
+            (Some(account), Change::Private(element)) => account.set_private(&element),
+            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(Box::new(seen)),
+            (None, _) => (),
         }
     }
 
@@ -113,9 +181,9 @@ impl Accounts {
         self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
     }
 
-    /// Whether this is the account's password.
+    /// Whether this is the account's password. Deriving keys is slow, so it is done for all names or for none.
     pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
-        if self.rules.keeps_passwords {
+        if self.rules.keeps_passwords && self.keys_only == 0 {
             self.matches(name, given.as_bytes(), str::to_owned)
         } else {
             self.keys(name).fit(given)
@@ -166,6 +234,32 @@ mod tests {
             accounts.apply("a", Change::Removed);
             assert!(!accounts.has_password("a", "other"));
         }
+    }
+
+    #[test]
+    fn passwords_from_when_the_rules_were_others() {
+        for keeps_passwords in [true, false] {
+            let mut accounts = accounts(keeps_passwords);
+            accounts.rules.keeps_passwords = !keeps_passwords;
+            assert!(accounts.has_password("a", "secret") && !accounts.has_password("a", "Secret"));
+        }
+    }
+
+    #[test]
+    fn accounts_from_elsewhere_may_have_keys_only() {
+        let mut accounts = accounts(true);
+        let rules = PasswordRules { keeps_passwords: false, ..accounts.rules };
+        for name in ["a", "b"] {
+            let keys = Credential::new("other", b"salt", rules).unwrap();
+            accounts.apply(name, Change::Credential(keys));
+            assert!(accounts.has_password(name, "other") && !accounts.has_password(name, "secret"));
+        }
+        set(&mut accounts, "secret");
+        assert!(accounts.has_password("a", "secret") && accounts.has_password("b", "other"));
+        assert_eq!(accounts.keys_only, 1);
+        accounts.apply("b", Change::Removed);
+        accounts.apply("b", Change::Removed);
+        assert!(accounts.has_password("a", "secret") && accounts.keys_only == 0);
     }
 
     #[test]

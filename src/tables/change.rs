@@ -8,9 +8,10 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact, OfflineMessage};
+use super::{Accounts, Contact, Kept, LastSeen, OfflineMessage};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::xml::Element;
 
 /// A change of one account.
 #[derive(Debug)]
@@ -25,24 +26,45 @@ pub(crate) enum Change {
     Offline(OfflineMessage),
     /// No message up to this number waits for it any more.
     OfflineSent(u64),
+    /// It says something else of itself, or nothing any more (XEP-0054).
+    VCard(Option<Kept>),
+    /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).
+    Private(Element),
+    /// Its last resource has gone (XEP-0012).
+    LastSeen(LastSeen),
 }
 
 /// Whoever writes changes down.
 pub(crate) trait Recorder {
-    /// Takes down a change that is about to happen. If that fails it must not happen.
-    fn record(&mut self, user: &str, change: &Change) -> io::Result<()>;
+    /// Takes down changes that are about to happen, each with whose account it is of: all of them or none. If that fails
+    /// none must happen.
+    fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()>;
 
     /// Returns once all that was recorded is as safe as was asked for. If that fails, nobody may be told of it.
     fn commit(&mut self, now: Duration) -> io::Result<()>;
 
-    /// When to commit next, if nothing happens before.
+    /// When to commit next, if nothing happens before; `None` if there is nothing to commit.
     fn next_commit(&self) -> Option<Duration>;
 
     /// Returns once all that was recorded is safe.
     fn sync(&mut self) -> io::Result<()>;
 
+    /// How it is.
+    fn status(&self) -> StorageStatus;
+
     /// Does a little of what is to be done from time to time. `false` if there is more.
     fn maintain(&mut self, accounts: &Accounts) -> bool;
+}
+
+/// How the data folder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageStatus {
+    /// Bytes of the journal that is written.
+    pub journal_bytes: u64,
+    /// Bytes of the newest snapshot; none yet is 0.
+    pub snapshot_bytes: u64,
+    /// The last change could not be recorded and was refused.
+    pub refuses: bool,
 }
 
 /// A change was not recorded, and so did not happen.

@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::AccountError;
 use crate::scram::Keys;
+use crate::xml::writer::can_hold;
 
 /// The longest password in bytes (as XEP-0077 says nothing, that of an address's parts).
 const MAX_PASSWORD_BYTES: usize = 1023;
@@ -33,7 +34,7 @@ impl Credential {
     pub(crate) fn new(password: &str, salt: &[u8], rules: PasswordRules) -> Result<Self, AccountError> {
         if password.is_empty()
             || password.len() > MAX_PASSWORD_BYTES
-            || password.chars().any(char::is_control)
+            || password.chars().any(|c| c.is_control() || !can_hold(c))
         {
             return Err(AccountError::BadPassword);
         }
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_can_be_a_password() {
-        for bad in ["", "a\nb", &"x".repeat(1024)] {
+        for bad in ["", "a\nb", "a\u{FFFE}", &"x".repeat(1024)] {
             assert_eq!(Credential::new(bad, b"", RULES).err(), Some(AccountError::BadPassword));
         }
         assert!(Credential::new(&"x".repeat(1023), b"", RULES).is_ok());

@@ -5,23 +5,34 @@
 mod accounts;
 mod change;
 mod credential;
+mod executions;
 mod guesses;
+mod kept;
+mod last_seen;
 mod offline;
 mod rates;
 mod roster;
 mod sessions;
+mod subscription;
 
 use std::fmt;
 use std::net::IpAddr;
 
+use crate::error::{Condition, StanzaError};
+
 pub(crate) use accounts::{Account, Accounts};
+pub use change::StorageStatus;
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
+pub(crate) use executions::{Executions, NoExecution};
 pub(crate) use guesses::Guesses;
+pub(crate) use kept::Kept;
+pub(crate) use last_seen::LastSeen;
 pub(crate) use offline::OfflineMessage;
 pub(crate) use rates::Rates;
-pub(crate) use roster::{Contact, Subscription};
+pub(crate) use roster::{Contact, Item};
 pub(crate) use sessions::{Resumption, Session, Sessions};
+pub(crate) use subscription::{Step, Subscription};
 
 /// All tables.
 pub(crate) struct Tables {
@@ -29,6 +40,7 @@ pub(crate) struct Tables {
     pub(crate) sessions: Sessions,
     pub(crate) guesses: Guesses,
     pub(crate) registrations: Rates<IpAddr>,
+    pub(crate) executions: Executions,
     /// Who writes down what changes; without one it ends with the process.
     pub(crate) recorder: Option<Box<dyn Recorder>>,
 }
@@ -36,11 +48,23 @@ pub(crate) struct Tables {
 impl Tables {
     /// The one way in which anything changes that outlives a session. It is recorded before it happens.
     pub(crate) fn change(&mut self, user: &str, change: Change) -> Result<(), NotRecorded> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(user, &change).map_err(|_| NotRecorded)?;
-        }
-        self.accounts.apply(user, change);
+        self.change_all(vec![(user, change)])
+    }
+
+    /// The same for changes that only make sense together: all of them happen or none, whatever becomes of the power.
+    pub(crate) fn change_all(&mut self, changes: Vec<(&str, Change)>) -> Result<(), NotRecorded> {
+        let recorded: Vec<_> = changes.iter().map(|(user, change)| (*user, change)).collect();
+        self.record(&recorded)?;
+        changes.into_iter().for_each(|(user, change)| self.accounts.apply(user, change));
         Ok(())
+    }
+
+    /// Records what the caller then makes happen, without asking anything else in between.
+    pub(crate) fn record(&mut self, changes: &[(&str, &Change)]) -> Result<(), NotRecorded> {
+        match &mut self.recorder {
+            Some(recorder) => recorder.record_all(changes).map_err(|_| NotRecorded),
+            None => Ok(()),
+        }
     }
 
     /// Makes an account. `name` is a localpart as [`crate::Jid`] keeps it.
@@ -103,3 +127,16 @@ impl fmt::Display for AccountError {
 }
 
 impl std::error::Error for AccountError {}
+
+impl From<AccountError> for StanzaError {
+    fn from(error: AccountError) -> Self {
+        let condition = match error {
+            AccountError::Exists => Condition::Conflict,
+            AccountError::Unknown => Condition::ItemNotFound,
+            AccountError::NoRandom => Condition::InternalServerError,
+            AccountError::NotRecorded => Condition::ResourceConstraint,
+            AccountError::BadName | AccountError::BadPassword => Condition::NotAcceptable,
+        };
+        Self::because(condition, error.to_string())
+    }
+}

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::jid::Jid;
 use crate::slab::Key;
 use crate::xml::writer::Unaddressed;
 
@@ -21,6 +22,10 @@ pub(crate) struct Session {
     pub(crate) presence: Option<Unaddressed>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
+    /// Whether it has asked for the roster, and so is told what changes in it (RFC 6121 2.2).
+    pub(crate) interested: bool,
+    /// Whom it has sent presence that no broadcast would have brought them (RFC 6121 4.6).
+    pub(crate) directed: Vec<Jid>,
     /// How many stanzas the server had written when it became available at this priority.
     pub(crate) since: u64,
     /// It wants copies of what the account's other resources send and get (XEP-0280).
@@ -45,14 +50,34 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// The accounts that have a connected resource, in no order.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        self.by_user.keys().map(AsRef::as_ref)
+    }
+
     /// The connected resources of an account, oldest first.
     pub(crate) fn of(&self, user: &str) -> &[Session] {
         self.by_user.get(user).map_or(&[], Vec::as_slice)
     }
 
+    /// How many there are, of all accounts.
+    pub(crate) fn len(&self) -> usize {
+        self.by_user.values().map(Vec::len).sum()
+    }
+
     /// Those of them that are available.
     pub(crate) fn available(&self, user: &str) -> impl Iterator<Item = &Session> {
         self.of(user).iter().filter(|session| session.presence.is_some())
+    }
+
+    /// Those that have asked for the roster.
+    pub(crate) fn interested(&self, user: &str) -> impl Iterator<Item = &Session> {
+        self.of(user).iter().filter(|session| session.interested)
+    }
+
+    /// The connected resources of an account, to be changed.
+    pub(crate) fn of_mut(&mut self, user: &str) -> &mut [Session] {
+        self.by_user.get_mut(user).map_or(&mut [], Vec::as_mut_slice)
     }
 
     pub(crate) fn find(&self, user: &str, resource: &str) -> Option<&Session> {
@@ -71,6 +96,8 @@ impl Sessions {
             stream,
             presence: None,
             priority: 0,
+            interested: false,
+            directed: Vec::new(),
             since: 0,
             carbons: false,
             resumption: None,

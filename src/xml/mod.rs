@@ -12,3 +12,4 @@ pub(crate) mod writer;
 pub use element::{Attribute, Element, Node, Text};
 pub use feed::Limit;
 pub use reader::{Header, Item, Reader, XmlError, XmlLimits};
+pub use writer::write;

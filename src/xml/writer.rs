@@ -11,7 +11,7 @@ use super::element::{Attribute, Element, Node};
 use crate::ns;
 
 /// Appends `element` where the namespace `scope` is the default.
-pub(crate) fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
+pub fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
     open(element, scope, out);
     content(element, None, out);
 }
@@ -175,19 +175,29 @@ fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
             b'\n' if in_attribute => b"&#10;",
             b'\t' if in_attribute => b"&#9;",
             b'\n' | b'\t' => continue,
-            0..=0x1F => "\u{FFFD}".as_bytes(),
+            0..=0x1F => REPLACEMENT,
+            // The first byte of U+FFFE and U+FFFF, and of many that are fine.
+            0xEF if bytes.get(i..i + 3).is_some_and(|c| matches!(c, [_, 0xBF, 0xBE | 0xBF])) => REPLACEMENT,
             _ => continue,
         };
         out.extend_from_slice(bytes.get(done..i).unwrap_or_default());
         out.extend_from_slice(escaped);
-        done = i + 1;
+        done = i + if byte == 0xEF { 3 } else { 1 };
     }
     out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+}
+
+const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
+
+/// Whether text with this character can be written and read again (XML 1.0 section 2.2).
+pub(crate) fn can_hold(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{FFFE}' | '\u{FFFF}'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::element::Qualifier;
+    use super::super::{Reader, XmlLimits};
     use super::*;
 
     fn written(element: &Element, scope: &str) -> String {
@@ -259,6 +269,19 @@ mod tests {
         assert_eq!(
             written(&element, ""),
             "<a b='&lt;&apos;\"&amp;&#10;&#9;&#13;&gt;'>&lt;'\"&amp;\n\t&#13;&gt;\u{FFFD}</a>"
+        );
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_replaced() {
+        for c in ('\0'..='\u{FF}').chain('\u{F000}'..='\u{10010}') {
+            let text = written(&Element::new("a", "").with_text(c.to_string()), "");
+            let read = Reader::read_one(&text, "", XmlLimits::default()).unwrap();
+            assert_eq!(read.text().starts_with(c), can_hold(c), "{c:?}");
+        }
+        assert_eq!(
+            written(&Element::new("a", "").with_text("用\u{FFFE}\u{FFFD}户"), ""),
+            "<a>用\u{FFFD}\u{FFFD}户</a>"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! A server in memory, and everybody who ever was connected to it.
 //!
-//! A crowd is a wire for transcripts, and remembers what their clients did; what was remembered can be done again,
-//! changed or not. It looks at all that the server does for its clients, and keeps the first fault.
+//! It looks at all that the server does for its clients, and keeps the first fault. Left out on purpose: what they do, which
+//! comes from transcripts ([`crate::recording`]) or from a fuzzer.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,7 +12,6 @@ use std::time::Duration;
 use loquat::{Close, Config, Now, Peer, Server, StreamId};
 
 use crate::strict;
-use crate::support::wire::Wire;
 
 /// What may wait for a client beyond its limit: the error that tells it so.
 const LAST_WORDS: usize = 300;
@@ -34,7 +33,7 @@ pub struct Client {
     pub received: Vec<u8>,
     /// None if the server had no room for it.
     id: Option<StreamId>,
-    /// How much of it a player was given.
+    /// How much of it was told by [`Crowd::news_of`].
     told: usize,
     /// What the server still has for it.
     pending: Vec<u8>,
@@ -47,8 +46,6 @@ pub struct Client {
 pub struct Crowd {
     pub server: Server,
     pub now: Now,
-    /// What was done by way of [`Wire`].
-    pub deeds: Vec<Deed>,
     clients: Vec<Client>,
     /// Random bytes count how often they were asked for.
     asked: Rc<Cell<u8>>,
@@ -71,7 +68,6 @@ impl Crowd {
         Self {
             server: Server::new(config, Box::new(random)).unwrap(),
             now: Now::default(),
-            deeds: Vec::new(),
             clients: Vec::new(),
             asked,
             outbox_limit,
@@ -93,6 +89,24 @@ impl Crowd {
     /// The connected client of this name.
     pub fn client(&self, name: &str) -> Option<&Client> {
         self.find(name).map(|index| &self.clients[index])
+    }
+
+    /// Where a client comes from that is not yet connected.
+    pub fn set_address(&mut self, name: &str, address: IpAddr) {
+        self.addresses.insert(name.into(), address);
+    }
+
+    /// What a client has got since it was asked last.
+    pub fn news_of(&mut self, name: &str) -> Vec<u8> {
+        let index = self.connect(name);
+        let client = &mut self.clients[index];
+        let told = std::mem::replace(&mut client.told, client.received.len());
+        client.received[told..].to_vec()
+    }
+
+    /// Whether the server has ended a client's connection.
+    pub fn is_cut_off(&self, name: &str) -> bool {
+        self.client(name).map_or(true, |client| client.cut_off)
     }
 
     /// The names of those who are connected, or were cut off and have not noticed.
@@ -218,55 +232,5 @@ impl Crowd {
             self.server.hung_up(id, self.now);
         }
         self.fault = self.fault.take().or(fault);
-    }
-
-    fn act_and_remember(&mut self, deed: Deed) {
-        self.act(&deed, &mut |len| len);
-        self.deeds.push(deed);
-    }
-}
-
-impl Wire for &mut Crowd {
-    fn server(&mut self) -> &mut Server {
-        &mut self.server
-    }
-
-    fn set_address(&mut self, client: &str, address: IpAddr) {
-        self.addresses.insert(client.into(), address);
-    }
-
-    fn send(&mut self, client: &str, bytes: &[u8]) {
-        self.act_and_remember(Deed::Send(client.into(), bytes.into()));
-    }
-
-    fn end_half(&mut self, client: &str) {
-        self.act_and_remember(Deed::EndHalf(client.into()));
-    }
-
-    fn hang_up(&mut self, client: &str) {
-        self.act_and_remember(Deed::HangUp(client.into()));
-    }
-
-    fn set_reading(&mut self, client: &str, reads: bool) {
-        self.act_and_remember(Deed::Reading(client.into(), reads));
-    }
-
-    fn tick(&mut self, time: Duration) {
-        self.act_and_remember(Deed::Tick(time));
-    }
-
-    fn receive(&mut self, client: &str, _: bool) -> Vec<u8> {
-        let index = self.connect(client);
-        let client = &mut self.clients[index];
-        let told = std::mem::replace(&mut client.told, client.received.len());
-        client.received[told..].to_vec()
-    }
-
-    fn is_cut_off(&mut self, client: &str) -> bool {
-        self.client(client).map_or(true, |client| client.cut_off)
-    }
-
-    fn settle(&mut self) {
-        self.pump();
     }
 }

@@ -13,6 +13,7 @@ mod bystanders;
 mod change;
 mod crowd;
 mod random;
+mod recording;
 mod seeds;
 mod session;
 #[path = "../support/strict.rs"]
@@ -28,7 +29,8 @@ use loquat::{Limits, Peer};
 
 use crowd::{Crowd, Deed};
 use random::Random;
-use session::{sessions, Session};
+use recording::Recording;
+use session::{sessions, Session, SCRAM_ITERATIONS};
 use support::player::{config, play};
 use written::Piece;
 
@@ -110,11 +112,10 @@ fn crowd_with_bystanders(session: &Session, parsers: usize) -> Result<Crowd, Str
     config.limits.outbox_bytes = OUTBOX;
     config.limits.connections = CONNECTIONS;
     config.limits.parsers = parsers;
-    if !session.has_keys() {
-        config.scram_iterations = 1;
-    }
-    let mut crowd = Crowd::new(config);
-    play(&session.setup, &mut crowd)?;
+    config.scram_iterations = SCRAM_ITERATIONS;
+    let mut recording = Recording::new(config);
+    play(&session.setup, &mut recording)?;
+    let mut crowd = recording.crowd;
     let asked = crowd.asked();
     bystanders::arrive(&mut crowd)?;
     crowd.set_asked(asked);

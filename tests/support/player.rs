@@ -34,6 +34,7 @@ pub fn config(script: &Script) -> Result<Config, String> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["alias", alias] => config.add_alias(alias).map_err(|error| error.to_string())?,
+            ["admin", name] => config.add_admin(name).map_err(|error| error.to_string())?,
             ["registration", "closed"] => config.registration = false,
             ["legacy-auth", "off"] => config.legacy_auth = false,
             ["plaintext", "loopback"] => config.plaintext = Plaintext::Loopback,
@@ -67,13 +68,24 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "elements" => limits.elements = number(value)?,
         "attributes" => limits.attributes = number(value)?,
         "namespaces" => limits.namespaces = number(value)?,
+        "vcard_bytes" => limits.vcard_bytes = number(value)?,
+        "private_elements" => limits.private_elements = number(value)?,
+        "private_bytes" => limits.private_bytes = number(value)?,
+        "status_bytes" => limits.status_bytes = number(value)?,
+        "commands" => limits.commands = number(value)?,
         "outbox_bytes" => limits.outbox_bytes = number(value)?,
+        "roster_items" => limits.roster_items = number(value)?,
+        "roster_groups" => limits.roster_groups = number(value)?,
+        "roster_name_bytes" => limits.roster_name_bytes = number(value)?,
+        "subscription_requests" => limits.subscription_requests = number(value)?,
+        "subscription_request_bytes" => limits.subscription_request_bytes = number(value)?,
+        "directed_presences" => limits.directed_presences = number(value)?,
+        "offline_messages" => limits.offline_messages = number(value)?,
+        "offline_bytes" => limits.offline_bytes = number(value)?,
         "login_attempts" => limits.login_attempts = number(value)?,
         "login_time" => limits.login_time = seconds_of(value)?,
         "ping_time" => limits.ping_time = seconds_of(value)?,
         "resumption_time" => limits.resumption_time = seconds_of(value)?,
-        "offline_messages" => limits.offline_messages = number(value)?,
-        "offline_bytes" => limits.offline_bytes = number(value)?,
         other => return Err(format!("no limit is called {other}")),
     }
     Ok(())
@@ -125,11 +137,11 @@ impl<W: Wire> Player<W> {
                 ["subscribe", watcher, watched] => {
                     server.subscribe(watcher, watched).map_err(|e| e.to_string())?;
                 }
-                ["claim", address] => server.claim(address).map_err(|e| e.to_string())?,
                 ["from", client, address] => {
                     let address = address.parse().map_err(|_| format!("{address} is no address"))?;
                     self.wire.set_address(client, address);
                 }
+                ["claim", address] => server.claim(address).map_err(|e| e.to_string())?,
                 _ => (),
             }
         }

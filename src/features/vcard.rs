@@ -1,0 +1,61 @@
+//! What people say of themselves: name, address, picture.
+//!
+//! Read first: XEP-0054 section 3. A vCard is public; whoever asks gets it. It is kept as it was sent.
+//! Left out on purpose: what stands in it, a vCard of the host, and the hash of its picture in presence (XEP-0153), which is
+//! the client's to put there.
+
+use super::{Answer, Feature, Route, Target};
+use crate::ctx::Ctx;
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+use crate::stanza::{IqType, Stanza};
+use crate::tables::{Change, Kept};
+use crate::xml::Element;
+
+const NS: &str = "vcard-temp";
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: "XEP-0054: vcard-temp",
+    disco: &[NS],
+    account_disco: &[NS],
+    iq: &[
+        Route { name: "vCard", ns: NS, at: Target::Account, kind: IqType::Get, handler: own },
+        Route { name: "vCard", ns: NS, at: Target::Account, kind: IqType::Set, handler: publish },
+        Route { name: "vCard", ns: NS, at: Target::Other, kind: IqType::Get, handler: others },
+        Route { name: "vCard", ns: NS, at: Target::Other, kind: IqType::Set, handler: refuse },
+    ],
+    ..Feature::NOTHING
+};
+
+/// XEP-0054 3.1: of two answers to one who has no vCard, the one that old clients take as well.
+fn own(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
+    Ok(Some(vcard(ctx, from).unwrap_or_else(|| Element::new("vCard", NS))))
+}
+
+/// XEP-0054 3.3: one who has no vCard and one who is not there get the same answer.
+fn others(ctx: &mut Ctx<'_>, _: &Jid, get: &Stanza) -> Answer {
+    let vcard = get.to.as_ref().and_then(|owner| vcard(ctx, owner));
+    Ok(Some(vcard.ok_or(Condition::ServiceUnavailable)?))
+}
+
+fn vcard(ctx: &Ctx<'_>, owner: &Jid) -> Option<Element> {
+    ctx.tables.accounts.get(owner.local()?)?.vcard()?.to_element()
+}
+
+/// XEP-0054 3.2: the whole of it; an empty one takes it away.
+fn publish(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+    let user = from.local().filter(|user| ctx.tables.accounts.exists(user));
+    let user = user.ok_or(Condition::ServiceUnavailable)?;
+    let vcard = set.payload().and_then(Kept::of);
+    let most = ctx.config.limits.vcard_bytes;
+    if vcard.as_ref().is_some_and(|vcard| vcard.bytes() > most) {
+        let text = format!("a vCard has at most {most} bytes");
+        return Err(StanzaError::because(Condition::NotAcceptable, text));
+    }
+    ctx.tables.change(user, Change::VCard(vcard))?;
+    Ok(None)
+}
+
+fn refuse(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+    Err(Condition::Forbidden.into())
+}

@@ -1,0 +1,95 @@
+//! A roster on the wire: what an item looks like, and who is told when one changes.
+//!
+//! Read first: RFC 6121 2.1 (items and pushes), 2.6 (versions), [`crate::tables`] for what is kept. A push is written once for
+//! all interested resources; whether they acknowledge it is their business.
+//! Left out on purpose: what an owner may change ([`crate::features`]), what a subscription changes
+//! ([`crate::subscriptions`]).
+
+use crate::ctx::Ctx;
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+use crate::ns;
+use crate::tables::{Change, Contact, Item};
+use crate::xml::writer::Unaddressed;
+use crate::xml::Element;
+
+/// Adds, changes or removes a contact of `owner`, if there is room for it. Nobody is told yet.
+pub(crate) fn change(
+    ctx: &mut Ctx<'_>,
+    owner: &str,
+    address: &Jid,
+    contact: Option<Contact>,
+) -> Result<(), StanzaError> {
+    check_room(ctx, owner, address, contact.as_ref())?;
+    Ok(ctx.tables.change(owner, Change::Contact(address.clone(), contact))?)
+}
+
+/// Items are the owner's own doing, requests are others'; so neither takes the other's room.
+fn check_room(
+    ctx: &Ctx<'_>,
+    owner: &str,
+    address: &Jid,
+    contact: Option<&Contact>,
+) -> Result<(), StanzaError> {
+    let limits = &ctx.config.limits;
+    let old = ctx.tables.accounts.contact(owner, address.as_str());
+    let count = |is: fn(&Contact) -> bool| ctx.tables.accounts.contacts(owner).filter(|(_, c)| is(c)).count();
+    let is_one_more = |is: fn(&Contact) -> bool| contact.is_some_and(is) && !old.is_some_and(is);
+    let listed = |contact: &Contact| contact.listed;
+    if is_one_more(listed) && count(listed) >= limits.roster_items {
+        return Err(StanzaError::because(Condition::ResourceConstraint, "the roster is full"));
+    }
+    let asks = |contact: &Contact| contact.subscription.is_pending_in();
+    if is_one_more(asks) && count(asks) >= limits.subscription_requests {
+        let why = "too many requests wait there for an answer; try again later";
+        return Err(StanzaError::because(Condition::ResourceConstraint, why));
+    }
+    Ok(())
+}
+
+/// RFC 6121 2.1.6: tells all interested resources of `owner` what a contact is now.
+pub(crate) fn push(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid) {
+    let user = owner.local().unwrap_or_default();
+    if ctx.tables.sessions.interested(user).next().is_none() {
+        return;
+    }
+    let item = match ctx.tables.accounts.contact(user, address.as_str()).and_then(Contact::item) {
+        Some(item) => to_element(address, &item),
+        None => Element::new("item", ns::ROSTER)
+            .with_attr("jid", address.as_str().to_owned())
+            .with_attr("subscription", "remove"),
+    };
+    let version = version(ctx, user);
+    // The version is as good an id as long as no change is undone.
+    let id = ctx.random.token().unwrap_or_else(|_| version.clone());
+    let query = Element::new("query", ns::ROSTER).with_attr("ver", version).with(item);
+    let push = Element::new("iq", ns::CLIENT).with_attr("type", "set").with_attr("id", id).with(query);
+    let written = Unaddressed::new(&push, ns::CLIENT);
+    for session in ctx.tables.sessions.interested(user) {
+        let to = format!("{owner}/{}", session.resource);
+        ctx.outboxes.send_copy_now(session.stream, &written, &to);
+    }
+}
+
+/// What the items of `user` are, in short.
+pub(crate) fn version(ctx: &Ctx<'_>, user: &str) -> String {
+    ctx.tables.accounts.roster(user).map(|roster| roster.version()).unwrap_or_default()
+}
+
+/// RFC 6121 2.1.2: an item.
+pub(crate) fn to_element(address: &Jid, item: &Item<'_>) -> Element {
+    let mut element = Element::new("item", ns::ROSTER)
+        .with_attr("jid", address.as_str().to_owned())
+        .with_attr("subscription", item.subscription);
+    if item.asks {
+        element.set_attr("ask", "subscribe");
+    }
+    if item.approved {
+        element.set_attr("approved", "true");
+    }
+    if let Some(name) = item.name {
+        element.set_attr("name", name.to_owned());
+    }
+    let groups = item.groups.iter().map(|group| Element::new("group", ns::ROSTER).with_text(group.clone()));
+    groups.fold(element, Element::with)
+}

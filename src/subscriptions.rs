@@ -1,0 +1,359 @@
+//! Who may see whose presence: asked for, granted, refused, given up.
+//!
+//! Read first: RFC 6121 section 3, and Appendix A, which [`crate::tables::Subscription`] has as a table. A stanza first takes
+//! its turn in both rosters and is recorded there; only then is anybody told, the sender's resources first.
+//! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
+
+use crate::ctx::{Ctx, Owner};
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+use crate::ns;
+use crate::presence;
+use crate::roster;
+use crate::slab::Key;
+use crate::stanza::{Stanza, SubscriptionType};
+use crate::tables::{Change, Contact, NotRecorded, Step, Subscription};
+use crate::xml::writer::Unaddressed;
+use crate::xml::Element;
+
+/// A subscription stanza on its way.
+struct Letter {
+    /// Both addresses are bare (RFC 6121 section 3).
+    from: Jid,
+    to: Jid,
+    kind: SubscriptionType,
+    /// The stanza without its `to`.
+    element: Element,
+}
+
+impl Letter {
+    /// One of ours, sent on behalf of `from`.
+    fn new(from: &Jid, to: &Jid, kind: SubscriptionType) -> Self {
+        let element = Element::new("presence", ns::CLIENT)
+            .with_attr("from", from.as_str().to_owned())
+            .with_attr("type", kind.name());
+        Self { from: from.clone(), to: to.clone(), kind, element }
+    }
+
+    /// What the recipient's server answers on the recipient's behalf.
+    fn answered(&self, kind: SubscriptionType) -> Self {
+        let mut answer = Self::new(&self.to, &self.from, kind);
+        if let Some(id) = self.element.attr("id") {
+            answer.element.set_attr("id", id.to_owned());
+        }
+        answer
+    }
+
+    /// What is kept of a request until it is answered.
+    fn to_be_kept(&self, most_bytes: usize) -> Element {
+        if self.element.to_string().len() <= most_bytes {
+            return self.element.clone();
+        }
+        let mut frame = Element::new("presence", ns::CLIENT);
+        for name in ["from", "type", "id"] {
+            if let Some(value) = self.element.attr(name) {
+                frame.set_attr(name, value.to_owned());
+            }
+        }
+        frame
+    }
+}
+
+/// RFC 6121 section 3: a subscription stanza of a client or of the host program.
+pub(crate) fn handle(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    to: &Jid,
+    kind: SubscriptionType,
+    stanza: &Stanza,
+) -> Result<(), StanzaError> {
+    let (from, to) = (from.to_bare(), to.to_bare());
+    if from == to {
+        return Err(StanzaError::because(Condition::NotAllowed, "you see your own presence anyway"));
+    }
+    let mut element = stanza.element.clone();
+    element.set_attr("from", from.as_str().to_owned());
+    element.remove_attr("to");
+    let letter = Letter { from, to, kind, element };
+    check_reachable(ctx, &letter.to)?;
+    match Turn::of_sender(ctx, &letter) {
+        Some(turn) => turn.record(ctx).and_then(|()| go_out(ctx, &letter, &turn)),
+        None => arrive(ctx, &letter).map(|arrival| tell(ctx, &letter, &arrival)),
+    }
+}
+
+fn check_reachable(ctx: &Ctx<'_>, to: &Jid) -> Result<(), Condition> {
+    match ctx.owner_of(to) {
+        Owner::Account(_) | Owner::Claimed => Ok(()),
+        Owner::Host => Err(Condition::ServiceUnavailable),
+        Owner::Elsewhere => Err(Condition::RemoteServerNotFound),
+    }
+}
+
+/// RFC 6121 3.1.2, 3.1.5, 3.2.2 and 3.3.2: the sender's side.
+fn go_out(ctx: &mut Ctx<'_>, letter: &Letter, turn: &Turn) -> Result<(), StanzaError> {
+    let arrival = match turn.step.passes {
+        true => arrive(ctx, letter).map(Some),
+        false => Ok(None),
+    };
+    let arrival = arrival.map_err(|error| {
+        turn.undo(ctx);
+        error
+    })?;
+    if turn.hides_the_owner() {
+        // While the contact still sees the owner (RFC 6121 3.2.2).
+        presence::withdraw(ctx, &turn.owner, &turn.contact);
+    }
+    turn.push(ctx);
+    if let Some(arrival) = arrival {
+        tell(ctx, letter, &arrival);
+    }
+    Ok(())
+}
+
+/// Where a letter has arrived.
+enum Arrival {
+    /// With an account, in whose roster it has been recorded.
+    Account(Turn),
+    /// With the host program.
+    HostProgram,
+    /// With nobody.
+    Nowhere,
+}
+
+/// The recipient's side, as far as it can fail.
+fn arrive(ctx: &mut Ctx<'_>, letter: &Letter) -> Result<Arrival, StanzaError> {
+    match ctx.owner_of(&letter.to) {
+        Owner::Claimed if ctx.events.has_room() => Ok(Arrival::HostProgram),
+        Owner::Claimed => Err(Condition::ResourceConstraint.into()),
+        Owner::Account(user) if ctx.tables.accounts.exists(user) => {
+            let turn = Turn::of_recipient(ctx, letter);
+            turn.record(ctx)?;
+            Ok(Arrival::Account(turn))
+        }
+        Owner::Account(_) | Owner::Host | Owner::Elsewhere => Ok(Arrival::Nowhere),
+    }
+}
+
+/// RFC 6121 3.1.3, 3.1.6, 3.2.3 and 3.3.3: the recipient's side. The stanza comes before the push that follows from it.
+fn tell(ctx: &mut Ctx<'_>, letter: &Letter, arrival: &Arrival) {
+    match arrival {
+        Arrival::Account(turn) => {
+            if turn.step.passes {
+                deliver(ctx, letter);
+            }
+            turn.push(ctx);
+            if turn.hides_the_owner() {
+                presence::withdraw(ctx, &turn.owner, &turn.contact);
+            }
+            if let Some(answer) = turn.step.answer {
+                send(ctx, &letter.answered(answer));
+            }
+        }
+        Arrival::HostProgram => {
+            let element = letter.element.clone().with_attr("to", letter.to.as_str().to_owned());
+            ctx.events.stanza(element);
+        }
+        // Who asks for the presence of nobody is told what one who does not exist would not say.
+        Arrival::Nowhere if letter.kind == SubscriptionType::Subscribe => {
+            send(ctx, &letter.answered(SubscriptionType::Unsubscribed));
+        }
+        Arrival::Nowhere => (),
+    }
+    if letter.kind == SubscriptionType::Subscribed {
+        presence::share(ctx, &letter.from, &letter.to);
+    }
+}
+
+/// RFC 6121 2.2: requests go to those who are available, the rest to those who have the roster.
+fn deliver(ctx: &mut Ctx<'_>, letter: &Letter) {
+    let user = letter.to.local().unwrap_or_default();
+    let sessions = ctx.tables.sessions.of(user).iter();
+    let streams: Vec<Key> = sessions
+        .filter(|session| match letter.kind {
+            SubscriptionType::Subscribe => session.presence.is_some(),
+            _ => session.interested,
+        })
+        .map(|session| session.stream)
+        .collect();
+    let written = Unaddressed::new(&letter.element, ns::CLIENT);
+    for stream in streams {
+        ctx.outboxes.send_copy_now(stream, &written, letter.to.as_str());
+    }
+}
+
+/// Sends a letter of ours, about which nobody can be told if it fails.
+fn send(ctx: &mut Ctx<'_>, letter: &Letter) {
+    match arrive(ctx, letter) {
+        Ok(arrival) => tell(ctx, letter, &arrival),
+        Err(error) => {
+            log::error!("{:?} of {} does not reach {}: {error:?}", letter.kind, letter.from, letter.to);
+        }
+    }
+}
+
+/// RFC 6121 2.5.2: `owner` has no longer anything to do with a contact, and that state was left. What is in the contact's
+/// roster follows.
+pub(crate) fn part(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) {
+    if left.is_from() {
+        presence::withdraw(ctx, owner, contact);
+    }
+    send_farewell(ctx, owner, contact, left);
+}
+
+fn send_farewell(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) {
+    if left.is_to() || left.is_pending_out() {
+        send(ctx, &Letter::new(owner, contact, SubscriptionType::Unsubscribe));
+    }
+    if left.is_from() || left.is_pending_in() {
+        send(ctx, &Letter::new(owner, contact, SubscriptionType::Unsubscribed));
+    }
+}
+
+/// XEP-0077 3.2: the account of `gone` is no more, and these were its contacts. They are told, and what others had approved
+/// for it beforehand is not for whoever takes the name next.
+pub(crate) fn bury(ctx: &mut Ctx<'_>, gone: &Jid, contacts: &[(Jid, Subscription)]) {
+    for (contact, left) in contacts {
+        send_farewell(ctx, gone, contact, *left);
+    }
+    for name in ctx.tables.accounts.names() {
+        let contact = ctx.tables.accounts.contact(&name, gone.as_str());
+        let owner = Jid::new(Some(&name), gone.domain(), None);
+        let (true, Ok(owner)) = (contact.is_some_and(|contact| contact.approved), owner) else { continue };
+        let mut turn = Turn::into(ctx, &owner, gone, |same| same);
+        turn.after.approved = false;
+        match turn.store(ctx) {
+            Ok(()) => turn.push(ctx),
+            Err(error) => log::error!("{owner} still approves of {gone}, who is no more: {error}"),
+        }
+    }
+}
+
+/// RFC 6121 4.3.2, rule 1: `prober` wants to see somebody who does not let it. If it believes that it may, it is told.
+pub(crate) fn deny(ctx: &mut Ctx<'_>, prober: &Jid, somebody: &Jid, id: Option<&str>) {
+    let (prober, somebody) = (prober.to_bare(), somebody.to_bare());
+    let believes = match ctx.owner_of(&prober) {
+        Owner::Account(user) => {
+            let contact = ctx.tables.accounts.contact(user, somebody.as_str());
+            contact.is_some_and(|contact| contact.subscription.is_to())
+        }
+        Owner::Claimed => true,
+        Owner::Host | Owner::Elsewhere => false,
+    };
+    if believes {
+        let mut letter = Letter::new(&somebody, &prober, SubscriptionType::Unsubscribed);
+        if let Some(id) = id {
+            letter.element.set_attr("id", id.to_owned());
+        }
+        send(ctx, &letter);
+    }
+}
+
+/// Lets `watcher` see `watched`, as if the one had asked and the other agreed. The host program wants it so, whatever
+/// the limits.
+pub(crate) fn agree(ctx: &mut Ctx<'_>, watcher: &Jid, watched: &Jid) -> Result<(), NotRecorded> {
+    let to = Turn::into(ctx, watcher, watched, Subscription::with_to);
+    let from = Turn::into(ctx, watched, watcher, Subscription::with_from);
+    to.store(ctx)?;
+    from.store(ctx).map_err(|error| {
+        to.undo(ctx);
+        error
+    })?;
+    from.push(ctx);
+    to.push(ctx);
+    if to.before != to.after {
+        presence::share(ctx, watched, watcher);
+    }
+    Ok(())
+}
+
+/// What a letter does to one roster.
+struct Turn {
+    /// Whose roster.
+    owner: Jid,
+    /// Of whom it speaks.
+    contact: Jid,
+    before: Contact,
+    after: Contact,
+    step: Step,
+}
+
+impl Turn {
+    fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, step: impl FnOnce(&Contact) -> Step) -> Self {
+        let user = owner.local().unwrap_or_default();
+        let before = ctx.tables.accounts.contact(user, contact.as_str()).cloned().unwrap_or_default();
+        let step = step(&before);
+        let after = before.after(step);
+        Self { owner: owner.clone(), contact: contact.clone(), before, after, step }
+    }
+
+    /// The sender's, if it has a roster here.
+    fn of_sender(ctx: &Ctx<'_>, letter: &Letter) -> Option<Self> {
+        let Owner::Account(_) = ctx.owner_of(&letter.from) else { return None };
+        let step = |contact: &Contact| contact.subscription.outbound(letter.kind);
+        let mut turn = Self::new(ctx, &letter.from, &letter.to, step);
+        if letter.kind == SubscriptionType::Unsubscribed {
+            // RFC 6121 3.4.2: so is an approval taken back.
+            turn.after.approved = false;
+        }
+        Some(turn)
+    }
+
+    fn of_recipient(ctx: &Ctx<'_>, letter: &Letter) -> Self {
+        let step = |contact: &Contact| contact.subscription.inbound(letter.kind, contact.approved);
+        let mut turn = Self::new(ctx, &letter.to, &letter.from, step);
+        let asks = turn.after.subscription.is_pending_in();
+        if asks && !turn.before.subscription.is_pending_in() {
+            let most_bytes = ctx.config.limits.subscription_request_bytes;
+            turn.after.request = Some(Box::new(letter.to_be_kept(most_bytes)));
+        }
+        turn
+    }
+
+    /// One that leads straight to another state.
+    fn into(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, next: fn(Subscription) -> Subscription) -> Self {
+        let step = |contact: &Contact| {
+            let next = next(contact.subscription);
+            Step { next, passes: false, approves: false, answer: None }
+        };
+        Self::new(ctx, owner, contact, step)
+    }
+
+    fn record(&self, ctx: &mut Ctx<'_>) -> Result<(), StanzaError> {
+        if self.before == self.after {
+            return Ok(());
+        }
+        let user = self.owner.local().unwrap_or_default();
+        roster::change(ctx, user, &self.contact, self.after.clone().kept())
+    }
+
+    /// The same, whatever the limits.
+    fn store(&self, ctx: &mut Ctx<'_>) -> Result<(), NotRecorded> {
+        set(ctx, &self.owner, &self.contact, &self.after)
+    }
+
+    /// The other side could not be recorded. If this side cannot be recorded again, either, they differ until the next
+    /// stanza between the two puts that right.
+    fn undo(&self, ctx: &mut Ctx<'_>) {
+        if let Err(error) = set(ctx, &self.owner, &self.contact, &self.before) {
+            log::error!("{} and {} differ about their subscription: {error}", self.owner, self.contact);
+        }
+    }
+
+    /// Tells the owner's resources, if they see any difference.
+    fn push(&self, ctx: &mut Ctx<'_>) {
+        if self.before.item() != self.after.item() {
+            roster::push(ctx, &self.owner, &self.contact);
+        }
+    }
+
+    /// Whether the contact sees the owner no longer.
+    fn hides_the_owner(&self) -> bool {
+        self.before.subscription.is_from() && !self.after.subscription.is_from()
+    }
+}
+
+fn set(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid, contact: &Contact) -> Result<(), NotRecorded> {
+    let change = Change::Contact(address.clone(), contact.clone().kept());
+    ctx.tables.change(owner.local().unwrap_or_default(), change)
+}
