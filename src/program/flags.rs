@@ -34,8 +34,8 @@ take a line of standard input.
   repair                     keep what is whole in a damaged data folder, and put the rest aside
 
 ";
-const ENVIRONMENT: &str = "\
-  --config FILE              take settings from a file as well: one on each line, `name value`,
+const ENVIRONMENT: &str =
+    "  --config FILE              take settings from a file as well: one on each line, `name value`,
                              with # before comments; SIGHUP reads it again
   --as-domain NAME           import the accounts of this host in the file, too, as if they were
                              at our domain, and take contacts there for contacts at ours
