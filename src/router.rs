@@ -85,14 +85,12 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
         return;
     }
     let user = to.local().unwrap_or_default();
-    // One that had waited for the account before went to that stream alone.
-    let had_waited = delay::is_noted(ctx.config, &stanza.element);
     let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
-    let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
+    let is_there_too = to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
     if is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
         return;
     }
-    if !had_waited && matches!(stanza.kind, Kind::Message(_)) {
+    if !delay::is_noted(ctx.config, &stanza.element) && matches!(stanza.kind, Kind::Message(_)) {
         let ago = ctx.now.monotonic.saturating_sub(written.time());
         let then = ctx.now.since_1970.saturating_sub(ago);
         stanza.element.push(Node::Element(delay::note(ctx.config, then)));
