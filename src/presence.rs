@@ -2,10 +2,13 @@
 //!
 //! Read first: RFC 6121 4.2 (initial presence), 4.3 (probes), 4.4 (updates), 4.5 (unavailable), 4.6 (directed). A presence is
 //! written once and copied to each who may see it, and kept as written for those who come later.
-//! Left out on purpose: how one gets to see another ([`crate::subscriptions`]); when somebody was here last.
+//! Left out on purpose: how one gets to see another ([`crate::subscriptions`]).
+
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::ctx::Ctx;
+use crate::delay;
 use crate::error::{Condition, StanzaError};
 use crate::events::{Event, Events};
 use crate::jid::Jid;
@@ -243,8 +246,7 @@ fn is_directed(session: &Session, to: &Jid) -> bool {
 
 /// Whether `watcher` is subscribed to `owner`, or is the same account.
 fn sees(accounts: &Accounts, owner: &Jid, watcher: &Jid) -> bool {
-    let contact = || accounts.contact(owner.local().unwrap_or_default(), watcher.bare_str());
-    owner.bare_str() == watcher.bare_str() || contact().is_some_and(|contact| contact.subscription.is_from())
+    owner.bare_str() == watcher.bare_str() || accounts.is_seen_by(owner.local().unwrap_or_default(), watcher)
 }
 
 /// RFC 6121 4.3.2 and 4.6.6: answers a probe for an account. `false` if the prober is not to know anything.
@@ -258,19 +260,22 @@ pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option
             return true;
         }
         let is_there = session.is_some_and(|session| session.presence.is_some());
-        post.deliver(&whether_there(is_there, to, id), to.as_str(), prober);
+        let seen = accounts.get(user).and_then(|account| account.last_seen()).filter(|_| to.is_bare());
+        let since = seen.map(|seen| delay::note(post.config, Duration::from_secs(seen.at)));
+        let answer = since.into_iter().fold(whether_there(is_there, to, id), Element::with);
+        post.deliver(&Unaddressed::new(&answer, ns::CLIENT), to.as_str(), prober);
         return true;
     }
     let was_told = session.is_some_and(|session| is_directed(session, prober));
     if was_told {
-        post.deliver(&whether_there(true, to, id), to.as_str(), prober);
+        post.deliver(&Unaddressed::new(&whether_there(true, to, id), ns::CLIENT), to.as_str(), prober);
     }
     was_told
 }
 
 /// Whether a resource is there, and no more than that. Only the word that it is not has the id of the question
 /// (RFC 6121 4.3.2.1).
-fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Unaddressed {
+fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Element {
     let mut element = Element::new("presence", ns::CLIENT).with_attr("from", from.as_str().to_owned());
     if !is_there {
         element.set_attr("type", "unavailable");
@@ -278,7 +283,7 @@ fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Unaddressed {
             element.set_attr("id", id.to_owned());
         }
     }
-    Unaddressed::new(&element, ns::CLIENT)
+    element
 }
 
 /// The server's word that a resource is gone.

@@ -94,6 +94,7 @@ impl Client {
                 Ok(0) => self.end = Some(End::Orderly),
                 Ok(n) => self.heard.push_str(&String::from_utf8_lossy(&buffer[..n])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(_) => self.end = Some(End::Reset),
             }
         }

@@ -12,7 +12,8 @@ use loquat::xml::{self, Element, Item, Reader, XmlLimits};
 use loquat::{Durability, Folder, Server, Storage};
 
 use crate::bare::{Bare, HEADER, SEED, SMALL};
-use crate::room::{config, no_random, Room, Visit};
+use crate::room::{between, config, no_random, Room, Visit, ONLINE, PASSWORD};
+use crate::scram;
 
 const CLIENT: &str = "jabber:client";
 
@@ -118,6 +119,13 @@ pub(crate) const PARTS: &[Part] = &[
         beside: Some("bare-login"),
         each: 1,
         prepare: login_by_digest,
+    },
+    Part {
+        name: "login-scram",
+        what: "a login by SCRAM-SHA-1 with roster and presence, and its end",
+        beside: None,
+        each: 1,
+        prepare: login_by_scram,
     },
     Part {
         name: "derive",
@@ -226,7 +234,32 @@ fn login_by_digest() -> Box<dyn FnMut()> {
     come_and_go(room, visit)
 }
 
+/// What the client derives and proves is the same each time, so it was done before.
+fn login_by_scram() -> Box<dyn FnMut()> {
+    const SASL: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-sasl'";
+    const HEAD: &str = "n,,n=u0";
+    let mut room = Room::new();
+    room.add_account("u0");
+    let header = HEADER.replace('>', " version='1.0'>");
+    let auth = format!("<auth {SASL} mechanism='SCRAM-SHA-1'>{}</auth>", scram::first(HEAD));
+    let id = room.connect();
+    room.ask(id, &header);
+    let challenge = room.ask(id, &auth);
+    let proof = scram::last(between(&challenge, ">", "<"), HEAD, PASSWORD, None).expect("it is a challenge");
+    let response = format!("<response {SASL}>{proof}</response>");
+    let answer = room.ask(id, &response);
+    assert!(answer.contains("<success"), "{answer}");
+    room.end(id);
+    let bind = "<iq type='set' id='1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>x</resource></bind></iq>";
+    let packets = vec![header.clone(), auth, response, header, bind.into(), ONLINE.into()];
+    come_and_go(room, Visit { packets })
+}
+
 fn come_and_go(mut room: Room, visit: Visit) -> Box<dyn FnMut()> {
+    let id = room.begin(&visit);
+    let answer = room.ask(id, "<presence to='u0@localhost/x'/>");
+    assert!(answer.contains("from='u0@localhost/x'"), "one who is logged in hears itself: {answer}");
+    room.end(id);
     Box::new(move || {
         let id = room.begin(&visit);
         room.end(id);

@@ -54,6 +54,8 @@ impl Folder {
             // What is safe in a folder is safe only if the folder is.
             File::open(parent)?.sync_all()?;
         }
+        #[cfg(unix)]
+        warn_if_open(path)?;
         Ok(Self { path: path.to_owned(), open: BTreeMap::new(), _lock: Lock::take(path)? })
     }
 
@@ -81,6 +83,17 @@ impl Folder {
         }
         self.open.get_mut(name).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
+}
+
+/// The files are for their owner only, but their names and what else is put there are not, if the folder was made otherwise.
+#[cfg(unix)]
+fn warn_if_open(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        log::warn!("{} is open to other users of this machine (chmod 700 closes it)", path.display());
+    }
+    Ok(())
 }
 
 impl Disk for Folder {

@@ -172,6 +172,7 @@ impl Storage {
         }
         self.clean_up(&names, from)?;
         self.go_on_with(journals, from)?;
+        log::info!("{} accounts were read", accounts.len());
         Ok(())
     }
 
