@@ -4,6 +4,7 @@
 //! its turn in both rosters and is recorded there; only then is anybody told, the sender's resources first.
 //! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
 
+use crate::blocking;
 use crate::ctx::{Ctx, Owner};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
@@ -300,7 +301,15 @@ impl Turn {
     }
 
     fn of_recipient(ctx: &Ctx<'_>, letter: &Letter) -> Self {
-        let step = |contact: &Contact| contact.subscription.inbound(letter.kind, contact.approved);
+        let is_blocked = blocking::has_blocked(ctx.config, &ctx.tables.accounts, &letter.to, &letter.from);
+        let step = |contact: &Contact| {
+            let step = contact.subscription.inbound(letter.kind, contact.approved);
+            if is_blocked {
+                unheard(letter.kind, contact, step)
+            } else {
+                step
+            }
+        };
         let mut turn = Self::new(ctx, &letter.to, &letter.from, step);
         let asks = turn.after.subscription.is_pending_in();
         if asks && !turn.before.subscription.is_pending_in() {
@@ -351,6 +360,16 @@ impl Turn {
     fn hides_the_owner(&self) -> bool {
         self.before.subscription.is_from() && !self.after.subscription.is_from()
     }
+}
+
+/// XEP-0191 3.3: nothing that a blocked contact says is heard or answered. Yet an answer or an end of the contact's takes
+/// its turn, so that the two rosters agree once the block has gone.
+fn unheard(kind: SubscriptionType, contact: &Contact, step: Step) -> Step {
+    let next = match kind {
+        SubscriptionType::Subscribe => contact.subscription,
+        _ => step.next,
+    };
+    Step { next, passes: false, approves: false, answer: None }
 }
 
 fn set(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid, contact: &Contact) -> Result<(), NotRecorded> {
