@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Profanity (C, a program for terminals): both log in by SCRAM-SHA-1, as people do who type into it. They ask for each
-# other's presence, agree, name each other, and chat. Each has a terminal of tmux; what it shows in the end is printed.
+# other's presence, agree, chat; one blocks the other for a while. Each has a terminal of tmux. What the first one's shows
+# is printed.
 #
 # Run by `tests/clients/run`. Profanity must be told to do without TLS.
 # apt: profanity-light tmux
@@ -19,8 +20,9 @@ terminal() {
 start() {
     local settings=$folder/$1/.config/profanity
     mkdir -p "$settings"
-    # It would look for a newer version of itself, and show [TLS] where there is none.
-    printf '[ui]\nvercheck=false\ntls.show=false\n' >"$settings/profrc"
+    # It would look for a newer version of itself, and show [TLS] where there is none. That somebody types would be
+    # a message of its own, refused on its own.
+    printf '[ui]\nvercheck=false\ntls.show=false\n[chatstates]\nenabled=false\n' >"$settings/profrc"
     terminal new-session -d -s "$1" -x 80 -y 16 -e "HOME=$folder/$1" profanity
     shows "$1" "/help"
     types "$1" "/clear"
@@ -86,6 +88,17 @@ shows desk "$one/laptop: 你好，世界 😀 <&>"
 types desk "Hello, and ']]>"
 shows laptop "保罗/desk: Hello, and ']]>"
 print_screen
+
+types laptop "/blocked add $two"
+shows desk "$one [offline]"
+types desk "Are you there?"
+shows desk "! Error from $one: service-unavailable"
+types laptop "/blocked remove $two"
+shows desk "$one [online]"
+types desk "There you are."
+shows laptop "保罗/desk: There you are."
+print_screen
+[[ $screen != *"Are you there?"* ]]
 
 for someone in laptop desk; do
     types "$someone" "/quit"

@@ -1,5 +1,5 @@
 """slixmpp (Python) as a messenger uses it: a contact list on two resources, subscriptions, carbons, what is said while one
-is away. One has a phone and a laptop, two has a desk.
+is away, a blocked contact. One has a phone and a laptop, two has a desk.
 
 Run by `tests/clients/run`. Nothing may come but what is expected, and each resource gets it in the order in which it stands
 here. `slixmpp.py` says how slixmpp logs in.
@@ -15,7 +15,7 @@ import slixmpp
 PORT, ONE, SECRET1, TWO, SECRET2 = sys.argv[1:]
 EVENTS = """
     presence_available presence_unavailable presence_subscribe presence_subscribed
-    roster_update message carbon_sent carbon_received
+    roster_update message message_error carbon_sent carbon_received blocked unblocked
 """
 
 
@@ -28,7 +28,7 @@ class Resource(slixmpp.ClientXMPP):
         self.enable_direct_tls = self.enable_starttls = False
         self.enable_plaintext = True
         self.auto_authorize, self.auto_subscribe = None, False  # requests are answered here
-        for plugin in ("xep_0199", "xep_0203", "xep_0280"):
+        for plugin in ("xep_0191", "xep_0199", "xep_0203", "xep_0280"):
             self.register_plugin(plugin)
         self.arrivals = asyncio.Queue()
         for event in EVENTS.split():
@@ -88,6 +88,16 @@ class Resource(slixmpp.ClientXMPP):
         carbon = await self.next(f"carbon_{way}")
         copied = carbon[f"carbon_{way}"]
         assert (copied["from"], copied["body"]) == (sender.boundjid, body), carbon
+
+    async def next_error(self, to, condition):
+        error = await self.next("message_error")
+        assert (error["from"], error["error"]["condition"]) == (to, condition), error
+        return error
+
+    async def next_block(self, event, contact):
+        push = await self.next(event)
+        [item] = push[event.removesuffix("ed")]["items"]
+        assert item["jid"] == contact, push
 
 
 async def contact_list(phone, laptop, two):
@@ -156,6 +166,35 @@ async def absence(phone, laptop, desk, one, two):
     return desk
 
 
+async def blocking(phone, laptop, desk, one, two):
+    """XEP-0191: while one blocks two, one seems away, and nothing passes either way."""
+    for resource in phone, laptop:  # which are told of changes from now on
+        assert await resource.plugin["xep_0191"].get_blocked_jids() == set()
+    await phone.plugin["xep_0191"].block(two)
+    for resource in phone, laptop:
+        await resource.next_block("blocked", two)
+        assert await resource.plugin["xep_0191"].get_blocked_jids() == {two}
+    await desk.next_presences(phone, laptop, event="presence_unavailable")
+    for to in one, phone.boundjid:
+        desk.say(to, "?")
+        await desk.next_error(to, "service-unavailable")
+    phone.say(two, "!")
+    error = await phone.next_error(two, "not-acceptable")
+    assert error.xml.find(".//{urn:xmpp:blocking:errors}blocked") is not None, error
+    for resource in phone, laptop:
+        await resource.all_has_come()
+
+    await laptop.plugin["xep_0191"].unblock(two)
+    for resource in phone, laptop:
+        await resource.next_presences(desk)
+        await resource.next_block("unblocked", two)
+        assert await resource.plugin["xep_0191"].get_blocked_jids() == set()
+    await desk.next_presences(phone, laptop)
+    desk.say(one, "再来")
+    for resource in phone, laptop:
+        await resource.next_message(desk, "再来")
+
+
 async def main():
     phone, laptop = Resource(ONE, SECRET1, "手机"), Resource(ONE, SECRET1, "laptop")
     desk = Resource(TWO, SECRET2, "desk")
@@ -169,6 +208,7 @@ async def main():
     await subscriptions(phone, laptop, desk, one, two)
     await carbons(phone, laptop, desk, two)
     desk = await absence(phone, laptop, desk, one, two)
+    await blocking(phone, laptop, desk, one, two)
     for resource in phone, laptop, desk:
         await resource.all_has_come()
     for resource in phone, laptop, desk:
