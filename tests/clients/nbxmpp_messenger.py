@@ -6,6 +6,7 @@ in which it stands here. `nbxmpp.py` says how nbxmpp logs in.
 """
 # apt: python3-nbxmpp
 
+import faulthandler
 import sys
 
 from gi.repository import GLib
@@ -29,6 +30,7 @@ class Someone:
         self.client.set_username(name)
         self.client.set_password(password)
         self.client.set_resource(resource)
+        self.client.set_mechs({"SCRAM-SHA-1"})
         self.client.set_connection_types([ConnectionType.PLAIN])
         self.client.set_custom_host(f"127.0.0.1:{PORT}", ConnectionProtocol.TCP, ConnectionType.PLAIN)
         for signal in "connected", "connection-failed", "disconnected":
@@ -162,7 +164,7 @@ def blocking(one, two):
     one.next_message(two.address, "再来")
 
 
-GLib.timeout_add_seconds(30, sys.exit, "this takes too long")
+faulthandler.dump_traceback_later(30, exit=True)  # or it would not say what does not come
 one, two = Someone(ONE, SECRET1, "手机"), Someone(TWO, SECRET2, "desk")
 for someone in one, two:
     assert someone.come() == {}
