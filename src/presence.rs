@@ -181,18 +181,19 @@ pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
 /// particular is over, too (4.6.1).
 pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
     if !blocking::are_parted(ctx.config, &ctx.tables.accounts, owner, watcher) {
-        vanish(ctx, owner, std::slice::from_ref(watcher), watcher);
+        vanish(ctx, owner, std::slice::from_ref(watcher), |to| to.bare_str() == watcher.as_str());
     }
 }
 
-/// XEP-0191 3.3: `owner` has blocked an address. Whoever is meant by it is told that all of the owner's resources went.
-pub(crate) fn hide(ctx: &mut Ctx<'_>, owner: &Jid, blocked: &Jid) {
+/// XEP-0191 3.3: `owner` has blocked some addresses. Whoever is meant by them is told that all of the owner's resources
+/// went.
+pub(crate) fn hide(ctx: &mut Ctx<'_>, owner: &Jid, blocked: &Blocklist) {
     let watchers = meant(ctx, owner, blocked, Subscription::is_from);
-    vanish(ctx, owner, &watchers, blocked);
+    vanish(ctx, owner, &watchers, |to| blocked.means(to.as_str()));
 }
 
-/// XEP-0191 3.4: `owner` has unblocked an address. Both sides get to see again what they may.
-pub(crate) fn show(ctx: &mut Ctx<'_>, owner: &Jid, unblocked: &Jid) {
+/// XEP-0191 3.4: `owner` has unblocked some addresses. Both sides get to see again what they may.
+pub(crate) fn show(ctx: &mut Ctx<'_>, owner: &Jid, unblocked: &Blocklist) {
     for watcher in meant(ctx, owner, unblocked, Subscription::is_from) {
         share(ctx, owner, &watcher);
     }
@@ -201,27 +202,25 @@ pub(crate) fn show(ctx: &mut Ctx<'_>, owner: &Jid, unblocked: &Jid) {
     }
 }
 
-/// The contacts of `owner` that an entry of a blocklist means, or the one resource of a contact that it means.
-fn meant(ctx: &Ctx<'_>, owner: &Jid, entry: &Jid, is: fn(Subscription) -> bool) -> Vec<Jid> {
-    let contacts = ctx.tables.accounts.contacts(owner.local().unwrap_or_default());
-    let contacts = contacts.filter(|(_, contact)| is(contact.subscription)).map(|(address, _)| address);
-    contacts
-        .filter_map(|contact| match Blocklist::is_meant(entry, contact.as_str()) {
-            true => Some(contact),
-            false => Some(entry).filter(|entry| entry.bare_str() == contact.as_str()),
-        })
-        .cloned()
-        .collect()
+/// The contacts of `owner` whom a blocklist means, and the resources of contacts that it means by themselves.
+fn meant(ctx: &Ctx<'_>, owner: &Jid, list: &Blocklist, is: fn(Subscription) -> bool) -> Vec<Jid> {
+    let (user, accounts) = (owner.local().unwrap_or_default(), &ctx.tables.accounts);
+    let contacts = accounts.contacts(user).filter(|(_, contact)| is(contact.subscription));
+    let whole = contacts.map(|(address, _)| address).filter(|address| list.means(address.as_str()));
+    let is_contact = |bare| accounts.contact(user, bare).is_some_and(|contact| is(contact.subscription));
+    let resources = list
+        .entries()
+        .filter(|entry| !entry.is_bare() && is_contact(entry.bare_str()) && !list.means(entry.bare_str()));
+    whole.chain(resources).cloned().collect()
 }
 
-/// Tells watchers, and those of whom an entry of a blocklist means that were sent presence in particular, that all
-/// resources of `owner` went.
-fn vanish(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], entry: &Jid) {
+/// Tells watchers, and those meant that were sent presence in particular, that all resources of `owner` went.
+fn vanish(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&Jid) -> bool) {
     let Some(user) = ctx.config.account(owner) else { return };
     let mut gone = Vec::new();
     for session in ctx.tables.sessions.of_mut(user) {
         let directed = std::mem::take(&mut session.directed).into_iter();
-        let (also, kept): (Vec<Jid>, _) = directed.partition(|to| Blocklist::is_meant(entry, to.as_str()));
+        let (also, kept): (Vec<Jid>, _) = directed.partition(&is_meant);
         session.directed = kept;
         let Ok(from) = owner.with_resource(&session.resource) else { continue };
         gone.push((from, session.presence.is_some(), also));

@@ -49,15 +49,13 @@ fn block(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     }
     let user = owner.local().unwrap_or_default();
     let list = blocklist(ctx, user)?;
-    let new: Vec<&Jid> = named.iter().filter(|address| !list.has(address)).collect();
+    let new: Blocklist = named.iter().filter(|address| !list.has(address)).cloned().collect();
     if list.len() + new.len() > ctx.config.limits.blocklist_items {
         return Err(StanzaError::because(Condition::ResourceConstraint, "the blocklist is full"));
     }
-    let change = |address: &&Jid| (user, Change::Blocked((*address).clone(), true));
-    ctx.tables.change_all(new.iter().map(change).collect())?;
-    for address in new {
-        presence::hide(ctx, &owner, address);
-    }
+    let change = |address: &Jid| (user, Change::Blocked(address.clone(), true));
+    ctx.tables.change_all(new.entries().map(change).collect())?;
+    presence::hide(ctx, &owner, &new);
     tell(ctx, &owner, with_items("block", &named));
     Ok(None)
 }
@@ -67,13 +65,11 @@ fn unblock(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let named = addresses(ctx, set)?;
     let owner = from.to_bare();
     let user = owner.local().unwrap_or_default();
-    let is_meant = |address: &&Jid| named.is_empty() || named.contains(address);
-    let old: Vec<Jid> = blocklist(ctx, user)?.entries().filter(is_meant).cloned().collect();
+    let is_meant = |address: &&Jid| named.is_empty() || named.binary_search(address).is_ok();
+    let old: Blocklist = blocklist(ctx, user)?.entries().filter(is_meant).cloned().collect();
     let change = |address: &Jid| (user, Change::Blocked(address.clone(), false));
-    ctx.tables.change_all(old.iter().map(change).collect())?;
-    for address in &old {
-        presence::show(ctx, &owner, address);
-    }
+    ctx.tables.change_all(old.entries().map(change).collect())?;
+    presence::show(ctx, &owner, &old);
     tell(ctx, &owner, with_items("unblock", &named));
     Ok(None)
 }
