@@ -580,6 +580,121 @@ mod tests {
         assert_eq!(states[1], Some(Subscription::NonePendingIn));
     }
 
+    /// Romeo and Juliet, who see each other, are there; the nurse is not. Juliet is an administrator.
+    fn house() -> (Server, [StreamId; 2]) {
+        let (mut server, now) = (
+            server(|config| {
+                config.scram_iterations = 1;
+                config.add_admin("juliet").unwrap();
+            }),
+            Now::default(),
+        );
+        for name in ["romeo", "juliet", "nurse"] {
+            server.add_account(name, "secret").unwrap();
+        }
+        server.subscribe("romeo", "juliet").unwrap();
+        server.subscribe("juliet", "romeo").unwrap();
+        let streams = ["romeo", "juliet"].map(|name| {
+            let id = server.open(Peer::default(), now).unwrap();
+            let login = format!(
+                "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>\
+                 <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>{name}</username>\
+                 <password>secret</password><resource>x</resource></query></iq>\
+                 <iq type='get' id='2'><query xmlns='jabber:iq:roster'/></iq><presence/>"
+            );
+            server.receive(id, login.as_bytes(), now);
+            id
+        });
+        for id in streams {
+            heard(&mut server, id);
+        }
+        (server, streams)
+    }
+
+    fn heard(server: &mut Server, id: StreamId) -> String {
+        let text = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
+        server.sent(id, text.len());
+        text
+    }
+
+    fn states(server: &Server) -> [Option<Subscription>; 2] {
+        [("romeo", "juliet@localhost"), ("juliet", "romeo@localhost")]
+            .map(|(owner, contact)| server.tables.accounts.contact(owner, contact).map(|c| c.subscription))
+    }
+
+    /// A way to remove something, asked for on one of the two streams. `false` if it was refused with
+    /// `resource-constraint`, and the stream went on.
+    type Way = fn(&mut Server, [StreamId; 2]) -> bool;
+
+    /// XEP-0077 3.2.
+    fn by_itself(server: &mut Server, [romeo, _]: [StreamId; 2]) -> bool {
+        const END: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+        server.receive(romeo, END.as_bytes(), Now::default());
+        let heard = heard(server, romeo);
+        let refused = heard.contains("<resource-constraint ");
+        assert_eq!(refused, !heard.contains("</s:stream>") && !heard.contains("</stream:stream>"), "{heard}");
+        !refused
+    }
+
+    fn by_the_host_program(server: &mut Server, _: [StreamId; 2]) -> bool {
+        match server.remove_account("romeo", Now::default()) {
+            Err(error) => error != AccountError::NotRecorded,
+            Ok(()) => true,
+        }
+    }
+
+    /// XEP-0133 4.2, with the nurse beside him.
+    fn by_the_administrator(server: &mut Server, [_, juliet]: [StreamId; 2]) -> bool {
+        const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' \
+                               node='http://jabber.org/protocol/admin#delete-user'";
+        let mut ask = |rest: &str| {
+            let request = format!("<iq type='set' id='3' to='localhost'>{COMMAND} {rest}</iq>");
+            server.receive(juliet, request.as_bytes(), Now::default());
+            heard(server, juliet)
+        };
+        let form = ask("/>");
+        let (_, session) = form.split_once("sessionid='").unwrap();
+        let session = session.split_once('\'').unwrap().0;
+        let heard = ask(&format!(
+            "sessionid='{session}'><x xmlns='jabber:x:data' type='submit'><field var='accountjids'>\
+             <value>romeo@localhost</value><value>nurse@localhost</value><value>romeo@localhost</value>\
+             </field></x></command>"
+        ));
+        !heard.contains("<resource-constraint ")
+    }
+
+    /// RFC 6121 2.5.2.
+    fn from_the_roster(server: &mut Server, [romeo, _]: [StreamId; 2]) -> bool {
+        const REMOVE: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:roster'>\
+                              <item jid='juliet@localhost' subscription='remove'/></query></iq>";
+        server.receive(romeo, REMOVE.as_bytes(), Now::default());
+        let heard = heard(server, romeo);
+        let refused = heard.contains("<resource-constraint ");
+        assert_eq!(refused, !heard.contains("unavailable"), "{heard}");
+        !refused
+    }
+
+    #[test]
+    fn a_removal_is_recorded_whole_before_anybody_is_told() {
+        let ways: [(Way, usize); 4] =
+            [(by_itself, 2), (by_the_host_program, 2), (by_the_administrator, 3), (from_the_roster, 2)];
+        for (number, (remove, changes)) in ways.into_iter().enumerate() {
+            let (mut server, [romeo, juliet]) = house();
+            for left in 0..changes {
+                server.tables.recorder = Some(Box::new(Forgetful { left }));
+                assert!(!remove(&mut server, [romeo, juliet]), "way {number}, after {left}");
+                let both = Some(Subscription::Both);
+                assert_eq!(states(&server), [both, both], "way {number}, after {left}");
+                let told = [romeo, juliet].map(|id| heard(&mut server, id));
+                assert_eq!(told, ["", ""], "way {number}, after {left}");
+                assert_eq!((server.status().sessions, server.status().accounts), (2, 3));
+            }
+            server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+            assert!(remove(&mut server, [romeo, juliet]), "way {number}");
+            assert_eq!(states(&server), [None, Some(Subscription::None)], "way {number}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_recorded_is_not_in_the_roster_either() {
         const SET: &str = "<iq type='set' id='2'><query xmlns='jabber:iq:roster'><item jid='juliet@localhost'/></query></iq>";
