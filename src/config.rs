@@ -108,6 +108,14 @@ impl Config {
         domain == self.domain() || self.is_alias(domain)
     }
 
+    /// The address at the one true name, if it is at another name of this host.
+    pub(crate) fn canonical(&self, address: Jid) -> Result<Jid, JidError> {
+        match self.is_alias(address.domain()) {
+            true => address.at_domain(self.domain()),
+            false => Ok(address),
+        }
+    }
+
     /// Whether `domain` is one of the other names of this host.
     pub(crate) fn is_alias(&self, domain: &str) -> bool {
         self.aliases.iter().any(|alias| alias.as_str() == domain)
@@ -169,6 +177,8 @@ pub struct Limits {
     pub subscription_requests: usize,
     /// Bytes of such a request. A longer one is kept without what it contains.
     pub subscription_request_bytes: usize,
+    /// Addresses that an account has blocked (XEP-0191).
+    pub blocklist_items: usize,
     /// Addresses that a resource has sent presence to and that are to be told when it goes (RFC 6121 4.6).
     pub directed_presences: usize,
     /// Stanzas that wait for the host program to take them.
@@ -225,6 +235,7 @@ impl Default for Limits {
             roster_name_bytes: 256,
             subscription_requests: 100,
             subscription_request_bytes: 4_096,
+            blocklist_items: 1_000,
             directed_presences: 100,
             events: 1_024,
             offline_messages: 100,

@@ -10,6 +10,7 @@
 //! The library starts no thread, installs no logger and no signal handler, and has no global state: two servers fit
 //! into one process. `ARCHITECTURE.md` shows the house.
 
+mod blocking;
 mod carbons;
 mod codec;
 mod config;
@@ -27,6 +28,7 @@ mod offline;
 mod outbox;
 mod peer;
 mod presence;
+mod push;
 mod random;
 mod removal;
 mod roster;

@@ -5,6 +5,7 @@
 //! Left out on purpose: reading them one by one (XEP-0013); and a second chance for one that was sent to a stream without
 //! acknowledgements (XEP-0198) which then broke.
 
+use crate::blocking;
 use crate::ctx::Ctx;
 use crate::delay;
 use crate::error::Condition;
@@ -13,7 +14,7 @@ use crate::ns;
 use crate::stanza::{is_fleeting, Stanza};
 use crate::tables::{Change, OfflineMessage};
 use crate::xml::writer;
-use crate::xml::Element;
+use crate::xml::{Element, Reader, XmlLimits};
 
 /// Keeps a message for `user`, if it is worth it and there is room (XEP-0160 section 2: `service-unavailable` else).
 pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(), Condition> {
@@ -33,19 +34,30 @@ pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(
 }
 
 /// XEP-0160 section 2: a resource that says that it is available, at no negative priority, gets what waits for its
-/// account. What its stream does not take waits on.
+/// account, but for what was said by one who is blocked (XEP-0191 3.3). What its stream does not take waits on.
 pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
     let (Some(user), Some(resource)) = (to.local(), to.resource()) else { return };
     let (sessions, accounts) = (&ctx.tables.sessions, &ctx.tables.accounts);
     let willing = sessions.find(user, resource).filter(|s| s.presence.is_some() && s.priority >= 0);
     let (Some(session), Some(offline)) = (willing, accounts.offline(user)) else { return };
-    let send = |message: &&OfflineMessage| ctx.outboxes.send_written(session.stream, &message.bytes);
+    let is_unwanted = |message: &OfflineMessage| {
+        sender(message).is_some_and(|from| blocking::has_blocked(ctx.config, accounts, to, &from))
+    };
+    let blocks = accounts.get(user).is_some_and(|account| account.blocklist().len() > 0);
+    let send = |message: &&OfflineMessage| {
+        (blocks && is_unwanted(message)) || ctx.outboxes.send_written(session.stream, &message.bytes)
+    };
     let Some(number) = offline.messages().take_while(send).last().map(|message| message.number) else {
         return;
     };
     if ctx.tables.change(user, Change::OfflineSent(number)).is_err() {
         log::error!("{user}: messages were sent that will be sent again, for this could not be recorded");
     }
+}
+
+fn sender(message: &OfflineMessage) -> Option<Jid> {
+    let text = std::str::from_utf8(&message.bytes).ok()?;
+    Reader::read_one(text, ns::CLIENT, XmlLimits::NONE).ok()?.attr("from")?.parse().ok()
 }
 
 /// Whether a message that would not be kept for its type or its content asks to be (XEP-0334 section 4.4).

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::blocking;
 use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::delay;
@@ -18,7 +19,7 @@ use crate::offline;
 use crate::outbox::Outboxes;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
-use crate::tables::{Accounts, Session, Sessions};
+use crate::tables::{Accounts, Blocklist, Session, Sessions, Subscription};
 use crate::xml::writer::Unaddressed;
 use crate::xml::{Element, Reader};
 
@@ -95,7 +96,7 @@ pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
     let was_available = session.presence.take().is_some();
     let priority = session.priority;
     let directed = std::mem::take(&mut session.directed);
-    take_leave(ctx, from, user, &goodbye(from.as_str()), was_available, &directed);
+    take_leave(ctx, from, user, &goodbye(from), was_available, &directed);
     if was_available {
         last_seen::note(ctx, user, None);
     }
@@ -115,10 +116,10 @@ fn take_leave(
     if was_available {
         tell_watchers(ctx, from, user, Some(presence));
     }
-    let (accounts, mut post) = lend(ctx);
+    let mut post = lend(ctx);
     for to in directed {
-        if !(was_available && sees(accounts, from, to) && post.is_there(to)) {
-            post.deliver(presence, from.as_str(), to);
+        if !(was_available && sees(post.accounts, from, to) && post.is_there(to)) {
+            post.deliver(presence, from, to);
         }
     }
 }
@@ -126,50 +127,43 @@ fn take_leave(
 /// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's
 /// own available resources.
 fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Unaddressed>) {
-    let (accounts, mut post) = lend(ctx);
-    let sessions = post.sessions;
+    let mut post = lend(ctx);
+    let Post { accounts, sessions, .. } = post;
     let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
     let Some(presence) = presence.or_else(kept) else { return };
     for session in sessions.available(user) {
         post.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
     }
     for (contact, _) in accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_from()) {
-        post.deliver(presence, from.as_str(), contact);
+        post.deliver(presence, from, contact);
     }
 }
 
 /// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring. The host program is asked.
 fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
-    let (accounts, post) = lend(ctx);
-    let tell = |outboxes: &mut Outboxes, name: &str| {
-        for session in post.sessions.available(name).filter(|session| session.stream != stream) {
-            let Some(presence) = &session.presence else { continue };
-            let from = || format!("{name}@{}/{}", post.config.domain(), session.resource);
-            outboxes.send_copy(stream, presence, from, to.as_str());
-        }
-    };
-    tell(post.outboxes, user);
-    for (contact, _) in accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_to()) {
+    let mut post = lend(ctx);
+    for session in post.sessions.available(user).filter(|session| session.stream != stream) {
+        let Some(presence) = &session.presence else { continue };
+        let from = || format!("{}/{}", to.bare_str(), session.resource);
+        post.outboxes.send_copy(stream, presence, from, to.as_str());
+    }
+    for (contact, _) in post.accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_to()) {
         if post.events.is_claimed(contact) {
-            post.events.stanza(probe(to.bare_str(), contact));
-        } else if let Some(name) = post.config.account(contact).filter(|_| sees(accounts, contact, to)) {
-            tell(post.outboxes, name);
+            post.probe(to, contact);
+        } else if let Some(name) = post.config.account(contact).filter(|_| sees(post.accounts, contact, to)) {
+            post.deliver_all(name, contact, to);
         }
     }
 }
 
-/// RFC 6121 4.3.1.
-fn probe(from: &str, to: &Jid) -> Element {
-    Element::new("presence", ns::CLIENT)
-        .with_attr("from", from.to_owned())
-        .with_attr("to", to.as_str().to_owned())
-        .with_attr("type", "probe")
-}
-
-/// RFC 6121 3.1.3, rule 4: whoever is not answered yet asks again.
+/// RFC 6121 3.1.3, rule 4: whoever is not answered yet asks again, but for one who is blocked.
 fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
-    let requests = ctx.tables.accounts.contacts(user).filter_map(|(_, contact)| contact.request.as_deref());
-    for request in requests {
+    let accounts = &ctx.tables.accounts;
+    for (contact, kept) in accounts.contacts(user) {
+        let Some(request) = kept.request.as_ref() else { continue };
+        if blocking::has_blocked(ctx.config, accounts, to, contact) {
+            continue;
+        }
         let request = request.clone().with_attr("to", to.bare_str().to_owned());
         ctx.outboxes.send(stream, &request);
     }
@@ -177,8 +171,8 @@ fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
 
 /// RFC 6121 3.1.5: one who may see `owner` from now on gets the current presence of all resources.
 pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
-    let (accounts, mut post) = lend(ctx);
-    if let Some(user) = post.config.account(owner).filter(|_| sees(accounts, owner, watcher)) {
+    let mut post = lend(ctx);
+    if let Some(user) = post.config.account(owner).filter(|_| sees(post.accounts, owner, watcher)) {
         post.deliver_all(user, owner, watcher);
     }
 }
@@ -186,20 +180,62 @@ pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
 /// RFC 6121 3.2.2 and 3.3.3: one who may see `owner` no longer is told that all resources went. What these had sent in
 /// particular is over, too (4.6.1).
 pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
+    if !blocking::are_parted(ctx.config, &ctx.tables.accounts, owner, watcher) {
+        vanish(ctx, owner, std::slice::from_ref(watcher), |to| to.bare_str() == watcher.as_str());
+    }
+}
+
+/// XEP-0191 3.3: `owner` has blocked some addresses. Whoever is meant by them is told that all of the owner's resources
+/// went.
+pub(crate) fn hide(ctx: &mut Ctx<'_>, owner: &Jid, blocked: &Blocklist) {
+    let watchers = meant(ctx, owner, blocked, Subscription::is_from);
+    vanish(ctx, owner, &watchers, |to| blocked.means(to.as_str()));
+}
+
+/// XEP-0191 3.4: `owner` has unblocked some addresses. Both sides get to see again what they may.
+pub(crate) fn show(ctx: &mut Ctx<'_>, owner: &Jid, unblocked: &Blocklist) {
+    for watcher in meant(ctx, owner, unblocked, Subscription::is_from) {
+        share(ctx, owner, &watcher);
+    }
+    for watched in meant(ctx, owner, unblocked, Subscription::is_to) {
+        share(ctx, &watched.to_bare(), owner);
+    }
+}
+
+/// The contacts of `owner` whom a blocklist means, and the resources of contacts that it means by themselves.
+fn meant(ctx: &Ctx<'_>, owner: &Jid, list: &Blocklist, is: fn(Subscription) -> bool) -> Vec<Jid> {
+    let (user, accounts) = (owner.local().unwrap_or_default(), &ctx.tables.accounts);
+    let contacts = accounts.contacts(user).filter(|(_, contact)| is(contact.subscription));
+    let whole = contacts.map(|(address, _)| address).filter(|address| list.means(address.as_str()));
+    let is_contact = |bare| accounts.contact(user, bare).is_some_and(|contact| is(contact.subscription));
+    let resources = list
+        .entries()
+        .filter(|entry| !entry.is_bare() && is_contact(entry.bare_str()) && !list.means(entry.bare_str()));
+    whole.chain(resources).cloned().collect()
+}
+
+/// Tells watchers, and those meant that were sent presence in particular, that all resources of `owner` went.
+fn vanish(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&Jid) -> bool) {
     let Some(user) = ctx.config.account(owner) else { return };
     let mut gone = Vec::new();
-    for session in ctx.tables.sessions.of_mut(user).iter_mut().filter(|session| session.presence.is_some()) {
-        let is_watcher = |to: &Jid| to.bare_str() == watcher.as_str();
-        let also: Vec<Jid> = session.directed.iter().filter(|to| is_watcher(to)).cloned().collect();
-        session.directed.retain(|to| !is_watcher(to));
-        gone.push((format!("{owner}/{}", session.resource), also));
+    for session in ctx.tables.sessions.of_mut(user) {
+        let directed = std::mem::take(&mut session.directed).into_iter();
+        let (also, kept): (Vec<Jid>, _) = directed.partition(&is_meant);
+        session.directed = kept;
+        let Ok(from) = owner.with_resource(&session.resource) else { continue };
+        gone.push((from, session.presence.is_some(), also));
     }
-    let (_, mut post) = lend(ctx);
-    for (from, also) in gone {
+    let mut post = lend(ctx);
+    for (from, was_available, also) in gone {
         let presence = goodbye(&from);
-        post.deliver(&presence, &from, watcher);
-        for to in also.iter().filter(|to| !post.is_there(to)).collect::<Vec<_>>() {
-            post.deliver(&presence, &from, to);
+        let watchers = if was_available { watchers } else { &[] };
+        for watcher in watchers {
+            post.copy(&presence, &from, watcher);
+        }
+        for to in &also {
+            if !(watchers.iter().any(|watcher| watcher.as_str() == to.bare_str()) && post.is_there(to)) {
+                post.copy(&presence, &from, to);
+            }
         }
     }
 }
@@ -207,8 +243,8 @@ pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
 /// RFC 6121 4.6.3: presence for somebody in particular. Whoever gets it, and would not hear of it otherwise, is remembered.
 pub(crate) fn direct(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: PresenceType) -> Result<(), StanzaError> {
     let (Some(user), Some(resource)) = (ctx.config.account(from), from.resource()) else { return Ok(()) };
-    let (accounts, post) = lend(ctx);
-    let would_hear = sees(accounts, from, to) && post.is_there(to);
+    let post = lend(ctx);
+    let would_hear = sees(post.accounts, from, to) && post.is_there(to);
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     if kind == PresenceType::Unavailable {
         session.directed.retain(|other| other != to);
@@ -251,9 +287,9 @@ fn sees(accounts: &Accounts, owner: &Jid, watcher: &Jid) -> bool {
 
 /// RFC 6121 4.3.2 and 4.6.6: answers a probe for an account. `false` if the prober is not to know anything.
 pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option<&str>) -> bool {
-    let (accounts, mut post) = lend(ctx);
+    let mut post = lend(ctx);
+    let Post { accounts, sessions, .. } = post;
     let Some(user) = post.config.account(to).filter(|user| accounts.exists(user)) else { return false };
-    let sessions = post.sessions;
     let session = to.resource().and_then(|resource| sessions.find(user, resource));
     if sees(accounts, to, prober) {
         if to.is_bare() && post.deliver_all(user, to, prober) {
@@ -263,12 +299,12 @@ pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option
         let seen = accounts.get(user).and_then(|account| account.last_seen()).filter(|_| to.is_bare());
         let since = seen.map(|seen| delay::note(post.config, Duration::from_secs(seen.at)));
         let answer = since.into_iter().fold(whether_there(is_there, to, id), Element::with);
-        post.deliver(&Unaddressed::new(&answer, ns::CLIENT), to.as_str(), prober);
+        post.deliver(&Unaddressed::new(&answer, ns::CLIENT), to, prober);
         return true;
     }
     let was_told = session.is_some_and(|session| is_directed(session, prober));
     if was_told {
-        post.deliver(&Unaddressed::new(&whether_there(true, to, id), ns::CLIENT), to.as_str(), prober);
+        post.deliver(&Unaddressed::new(&whether_there(true, to, id), ns::CLIENT), to, prober);
     }
     was_told
 }
@@ -287,33 +323,57 @@ fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Element {
 }
 
 /// The server's word that a resource is gone.
-fn goodbye(from: &str) -> Unaddressed {
-    let element = Element::new("presence", ns::CLIENT).with_attr("from", from.to_owned());
+fn goodbye(from: &Jid) -> Unaddressed {
+    let element = Element::new("presence", ns::CLIENT).with_attr("from", from.as_str().to_owned());
     Unaddressed::new(&element.with_attr("type", "unavailable"), ns::CLIENT)
 }
 
 /// How presence gets to whom it is for.
 struct Post<'a> {
     config: &'a Config,
+    accounts: &'a Accounts,
     sessions: &'a Sessions,
     outboxes: &'a mut Outboxes,
     events: &'a mut Events,
 }
 
-fn lend<'c>(ctx: &'c mut Ctx<'_>) -> (&'c Accounts, Post<'c>) {
+fn lend<'c>(ctx: &'c mut Ctx<'_>) -> Post<'c> {
     let Ctx { config, tables, outboxes, events, .. } = ctx;
-    (&tables.accounts, Post { config, sessions: &tables.sessions, outboxes, events })
+    Post { config, accounts: &tables.accounts, sessions: &tables.sessions, outboxes, events }
 }
 
 impl Post<'_> {
+    /// RFC 6121 4.3.1: asks the host program.
+    fn probe(&mut self, from: &Jid, to: &Jid) {
+        if self.are_parted(from, to) {
+            return;
+        }
+        let probe = Element::new("presence", ns::CLIENT)
+            .with_attr("from", from.bare_str().to_owned())
+            .with_attr("to", to.as_str().to_owned())
+            .with_attr("type", "probe");
+        self.events.stanza(probe);
+    }
+
+    fn are_parted(&self, one: &Jid, other: &Jid) -> bool {
+        blocking::are_parted(self.config, self.accounts, one, other)
+    }
+
+    /// Copies a presence to an address, unless a block is in its way.
+    fn deliver(&mut self, presence: &Unaddressed, from: &Jid, to: &Jid) {
+        if !self.are_parted(from, to) {
+            self.copy(presence, from, to);
+        }
+    }
+
     /// Copies a presence to an address: all available resources of a bare one, the one resource of a full one.
-    fn deliver(&mut self, presence: &Unaddressed, from: &str, to: &Jid) {
+    fn copy(&mut self, presence: &Unaddressed, from: &Jid, to: &Jid) {
         if self.events.is_claimed(to) {
             return self.hand_over(presence, to);
         }
         let Some(user) = self.config.account(to) else { return };
         for session in self.sessions.of(user).iter().filter(|session| is_meant(session, to)) {
-            self.outboxes.send_copy(session.stream, presence, || from.to_owned(), to.as_str());
+            self.outboxes.send_copy(session.stream, presence, || from.to_string(), to.as_str());
         }
     }
 
@@ -321,10 +381,12 @@ impl Post<'_> {
     fn deliver_all(&mut self, user: &str, owner: &Jid, to: &Jid) -> bool {
         let mut any = false;
         for session in self.sessions.available(user) {
-            if let Some(presence) = &session.presence {
-                any = true;
-                self.deliver(presence, &format!("{owner}/{}", session.resource), to);
-            }
+            let (Some(presence), Ok(from)) = (&session.presence, owner.with_resource(&session.resource))
+            else {
+                continue;
+            };
+            any = true;
+            self.deliver(presence, &from, to);
         }
         any
     }

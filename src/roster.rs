@@ -1,7 +1,6 @@
 //! A roster on the wire: what an item looks like, and who is told when one changes.
 //!
-//! Read first: RFC 6121 2.1 (items and pushes), 2.6 (versions), [`crate::tables`] for what is kept. A push is written once for
-//! all interested resources; whether they acknowledge it is their business.
+//! Read first: RFC 6121 2.1 (items and pushes), 2.6 (versions), [`crate::tables`] for what is kept.
 //! Left out on purpose: what an owner may change ([`crate::features`]), what a subscription changes
 //! ([`crate::subscriptions`]).
 
@@ -9,8 +8,8 @@ use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::ns;
+use crate::push;
 use crate::tables::{Change, Contact, Item};
-use crate::xml::writer::Unaddressed;
 use crate::xml::Element;
 
 /// Adds, changes or removes a contact of `owner`, if there is room for it. Nobody is told yet.
@@ -60,15 +59,8 @@ pub(crate) fn push(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid) {
             .with_attr("subscription", "remove"),
     };
     let version = version(ctx, user);
-    // The version is as good an id as long as no change is undone.
-    let id = ctx.random.token().unwrap_or_else(|_| version.clone());
     let query = Element::new("query", ns::ROSTER).with_attr("ver", version).with(item);
-    let push = Element::new("iq", ns::CLIENT).with_attr("type", "set").with_attr("id", id).with(query);
-    let written = Unaddressed::new(&push, ns::CLIENT);
-    for session in ctx.tables.sessions.interested(user) {
-        let to = format!("{owner}/{}", session.resource);
-        ctx.outboxes.send_copy_now(session.stream, &written, &to);
-    }
+    push::send(ctx, owner, query, |session| session.interested);
 }
 
 /// What the items of `user` are, in short.

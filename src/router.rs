@@ -5,6 +5,7 @@
 //! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
 //! ([`crate::presence`]).
 
+use crate::blocking;
 use crate::carbons;
 use crate::ctx::{Ctx, Owner};
 use crate::delay;
@@ -82,6 +83,9 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
     let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
     if from.as_str() == to.bare_str() {
         // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
+        return;
+    }
+    if blocking::stops(ctx, &from, &to, &stanza) {
         return;
     }
     let user = to.local().unwrap_or_default();

@@ -4,6 +4,7 @@
 //! its turn in both rosters and is recorded there; only then is anybody told, the sender's resources first.
 //! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
 
+use crate::blocking;
 use crate::ctx::{Ctx, Owner};
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
@@ -207,19 +208,21 @@ impl Farewell {
     pub(crate) fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) -> Self {
         match ctx.owner_of(contact) {
             Owner::Account(user) if ctx.tables.accounts.exists(user) => {
-                Self::in_roster(Turn::into(ctx, contact, owner, |same| same))
+                Self::in_roster(ctx, Turn::into(ctx, contact, owner, |same| same))
             }
             Owner::Claimed => Self::to_host_program(owner, contact, left),
             Owner::Account(_) | Owner::Host | Owner::Elsewhere => Self { letters: Vec::new(), turn: None },
         }
     }
 
-    fn in_roster(mut turn: Turn) -> Self {
+    /// Whoever is blocked parts without a word (XEP-0191 3.3).
+    fn in_roster(ctx: &Ctx<'_>, mut turn: Turn) -> Self {
+        let is_heard = !blocking::has_blocked(ctx.config, &ctx.tables.accounts, &turn.owner, &turn.contact);
         let mut letters = Vec::new();
         for kind in [SubscriptionType::Unsubscribe, SubscriptionType::Unsubscribed] {
             let step = turn.after.subscription.inbound(kind, false);
             turn.after = turn.after.after(step);
-            letters.extend(step.passes.then(|| Letter::new(&turn.contact, &turn.owner, kind)));
+            letters.extend((step.passes && is_heard).then(|| Letter::new(&turn.contact, &turn.owner, kind)));
         }
         Self { letters, turn: Some(turn) }
     }
@@ -249,7 +252,7 @@ impl Farewell {
     fn for_good(ctx: &Ctx<'_>, owner: &Jid, gone: &Jid) -> Self {
         let mut turn = Turn::into(ctx, owner, gone, |same| same);
         turn.after.approved = false;
-        let mut farewell = Self::in_roster(turn);
+        let mut farewell = Self::in_roster(ctx, turn);
         if ctx.owner_of(owner) == Owner::Claimed {
             // The host program gets its own.
             farewell.letters.clear();
@@ -352,7 +355,15 @@ impl Turn {
     }
 
     fn of_recipient(ctx: &Ctx<'_>, letter: &Letter) -> Self {
-        let step = |contact: &Contact| contact.subscription.inbound(letter.kind, contact.approved);
+        let is_blocked = blocking::has_blocked(ctx.config, &ctx.tables.accounts, &letter.to, &letter.from);
+        let step = |contact: &Contact| {
+            let step = contact.subscription.inbound(letter.kind, contact.approved);
+            if is_blocked {
+                unheard(letter.kind, contact, step)
+            } else {
+                step
+            }
+        };
         let mut turn = Self::new(ctx, &letter.to, &letter.from, step);
         let asks = turn.after.subscription.is_pending_in();
         if asks && !turn.before.subscription.is_pending_in() {
@@ -407,6 +418,16 @@ impl Turn {
     fn hides_the_owner(&self) -> bool {
         self.before.subscription.is_from() && !self.after.subscription.is_from()
     }
+}
+
+/// XEP-0191 3.3: nothing that a blocked contact says is heard or answered. Yet an answer or an end of the contact's takes
+/// its turn, so that the two rosters agree once the block has gone.
+fn unheard(kind: SubscriptionType, contact: &Contact, step: Step) -> Step {
+    let next = match kind {
+        SubscriptionType::Subscribe => contact.subscription,
+        _ => step.next,
+    };
+    Step { next, passes: false, approves: false, answer: None }
 }
 
 fn set(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid, contact: &Contact) -> Result<(), NotRecorded> {

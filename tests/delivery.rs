@@ -15,6 +15,7 @@ use loquat::{Config, Now, Peer, Server, StreamId};
 const CLIENT: &str = "jabber:client";
 const HINTS: &str = "urn:xmpp:hints";
 const CARBONS: &str = "urn:xmpp:carbons:2";
+const BLOCKING: &str = "urn:xmpp:blocking";
 
 const USERS: [&str; 3] = ["romeo", "juliet", "用户"];
 const RESOURCES: [&str; 4] = ["a", "b", "c", "d"];
@@ -83,6 +84,8 @@ struct World {
     server: Server,
     now: Now,
     clients: Vec<Client>,
+    /// Who has blocked whom.
+    blocks: Vec<(&'static str, &'static str)>,
 }
 
 impl World {
@@ -99,7 +102,7 @@ impl World {
         };
         let mut server = Server::new(config, Box::new(random)).unwrap();
         USERS.iter().for_each(|user| server.add_account(user, "secret").unwrap());
-        Self { server, now: Now::default(), clients: Vec::new() }
+        Self { server, now: Now::default(), clients: Vec::new(), blocks: Vec::new() }
     }
 
     fn enter(&mut self, user: &'static str, resource: &str) -> usize {
@@ -138,6 +141,22 @@ impl World {
             }
             None => self.say(who, "<presence type='unavailable'/>"),
         }
+    }
+
+    /// Blocks another user, or all no longer.
+    fn block(&mut self, who: usize, whom: Option<&'static str>) {
+        let user = self.clients[who].user;
+        let command = match whom {
+            Some(whom) => {
+                self.blocks.push((user, whom));
+                format!("<block xmlns='{BLOCKING}'><item jid='{whom}@localhost'/></block>")
+            }
+            None => {
+                self.blocks.retain(|(blocker, _)| *blocker != user);
+                format!("<unblock xmlns='{BLOCKING}'/>")
+            }
+        };
+        self.say(who, &format!("<iq type='set' id='b'>{command}</iq>"));
     }
 
     fn pass(&mut self, time: Duration) {
@@ -243,7 +262,12 @@ enum Fate {
 }
 
 /// RFC 6121 8.5.4, table 1, where a choice is left: what cannot be delivered is refused.
-fn fate(world: &World, message: &Message, waiting: usize) -> Fate {
+fn fate(world: &World, author: usize, message: &Message, waiting: usize) -> Fate {
+    let author = world.clients[author].user;
+    if world.blocks.contains(&(author, message.user)) || world.blocks.contains(&(message.user, author)) {
+        // XEP-0191 3.3; an error is never answered.
+        return if message.kind == "error" { Fate::Dropped } else { Fate::Refused };
+    }
     let willing: Vec<usize> = (0..world.clients.len())
         .filter(|&who| world.clients[who].user == message.user && world.clients[who].is_willing())
         .collect();
@@ -315,18 +339,24 @@ fn check(world: &World, author: usize, message: &Message, fate: &Fate) {
     }
 }
 
-/// Holds that whoever has become available has got all that waited, in order, and nobody else anything.
-fn check_kept(world: &World, who: usize, waiting: &mut VecDeque<String>) {
+/// A message that waits: its author and its id.
+type Waiting = (&'static str, String);
+
+/// Holds that whoever has become available has got all that waited, in order, but for what a blocked one had written; and
+/// nobody else anything.
+fn check_kept(world: &World, who: usize, waiting: &mut VecDeque<Waiting>) {
     let got: Vec<(usize, &str, Option<&str>)> =
         world.messages().iter().map(|&(who, what, stanza)| (who, what, stanza.attr("id"))).collect();
     let due = if world.clients[who].is_willing() { std::mem::take(waiting) } else { VecDeque::new() };
-    let wanted: Vec<_> = due.iter().map(|id| (who, "kept", Some(id.as_str()))).collect();
+    let is_blocked = |author| world.blocks.contains(&(world.clients[who].user, author));
+    let due = due.iter().filter(|(author, _)| !is_blocked(author));
+    let wanted: Vec<_> = due.map(|(_, id)| (who, "kept", Some(id.as_str()))).collect();
     assert_eq!(got, wanted, "for {}", world.clients[who].address());
 }
 
 fn play(seed: u64) -> [usize; 4] {
     let (mut dice, mut world) = (Dice::new(seed), World::new(MOST));
-    let mut waiting: [VecDeque<String>; 3] = Default::default();
+    let mut waiting: [VecDeque<Waiting>; 3] = Default::default();
     let mut fates = [0; 4];
     for number in 0..200 {
         world.forget();
@@ -341,7 +371,7 @@ fn play(seed: u64) -> [usize; 4] {
             }
             continue;
         };
-        match dice.throw(10) {
+        match dice.throw(11) {
             0 | 1 => world.leave(who),
             2 | 3 => {
                 let priority = [None, Some(-2), Some(-1), Some(0), Some(1), Some(2)][dice.throw(6)];
@@ -353,10 +383,14 @@ fn play(seed: u64) -> [usize; 4] {
                 let word = if world.clients[who].carbons { "enable" } else { "disable" };
                 world.say(who, &format!("<iq type='set' id='c'><{word} xmlns='{CARBONS}'/></iq>"));
             }
+            5 => {
+                let whom = USERS[dice.throw(USERS.len())];
+                world.block(who, Some(whom).filter(|_| whom != USERS[user] && dice.throw(2) == 0));
+            }
             _ => {
                 let message = Message::by_chance(&mut dice, number);
                 let place = USERS.iter().position(|user| *user == message.user);
-                let fate = fate(&world, &message, place.map_or(0, |place| waiting[place].len()));
+                let fate = fate(&world, who, &message, place.map_or(0, |place| waiting[place].len()));
                 world.say(who, &message.text());
                 check(&world, who, &message, &fate);
                 let (index, is_kept) = match fate {
@@ -367,7 +401,7 @@ fn play(seed: u64) -> [usize; 4] {
                 };
                 fates[index] += 1;
                 if is_kept {
-                    waiting[place.unwrap()].push_back(message.id);
+                    waiting[place.unwrap()].push_back((world.clients[who].user, message.id));
                 }
             }
         }

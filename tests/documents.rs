@@ -32,6 +32,7 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.roster_name_bytes,
         limits.subscription_requests,
         limits.subscription_request_bytes,
+        limits.blocklist_items,
         limits.directed_presences,
         limits.offline_messages,
         limits.offline_bytes,

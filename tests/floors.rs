@@ -20,6 +20,8 @@ const FLOORS: &[&[&str]] = &[
         "outbox.rs",
         "events.rs",
         "ctx.rs",
+        "blocking.rs",
+        "push.rs",
         "router.rs",
         "offline.rs",
         "carbons.rs",

@@ -1,11 +1,12 @@
 //! Whatever a few users do, in whatever order: what each is shown stays true.
 //!
-//! Users come and go, ask for each other's presence, grant it, refuse it, give it up, sort their rosters, end their accounts,
-//! at random but always the same for the same seed. Then each logs in once more and looks:
+//! Users come and go, ask for each other's presence, grant it, refuse it, give it up, block each other and no longer, sort
+//! their rosters, end their accounts, at random but always the same for the same seed. Then each logs in once more and looks:
 //!
-//! - one sees another exactly if the other's roster says so, and one waits for an answer exactly if the other is asked;
+//! - one sees another exactly if the other's roster says so, and one waits for an answer exactly if the other is asked,
+//!   unless that was while it was blocked;
 //! - who has followed the pushes has the roster that is there, and its version;
-//! - who is available has been told of exactly those who are there and may be seen;
+//! - who is available has been told of exactly those who are there and may be seen, which the blocked may not;
 //! - and once they go, everybody is told whom they had told that they came.
 //!
 //! A failure prints its seed; `LOQUAT_SEED=n cargo test --test properties` plays that one alone, and prints what is said.
@@ -29,6 +30,7 @@ const USERS: [&str; 4] = ["romeo", "juliet", "nurse", "tybalt"];
 const RESOURCES: [&str; 2] = ["home", "phone"];
 const KINDS: [&str; 4] = ["subscribe", "subscribed", "unsubscribe", "unsubscribed"];
 const ROSTER: &str = "jabber:iq:roster";
+const BLOCKING: &str = "urn:xmpp:blocking";
 
 #[test]
 fn whatever_happens() {
@@ -62,6 +64,9 @@ struct World {
     dice: Dice,
     server: Server,
     clients: Vec<Client>,
+    /// Who has blocked whom, and who ever had.
+    blocks: BTreeSet<(&'static str, &'static str)>,
+    blocked_once: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// A connected client, and what it believes.
@@ -156,7 +161,8 @@ impl World {
             server.add_account(user, "secret").unwrap();
         }
         let dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        Self { seed, loud, directs: seed % 2 == 0, dice, server, clients: Vec::new() }
+        let (blocks, blocked_once) = Default::default();
+        Self { seed, loud, directs: seed % 2 == 0, dice, server, clients: Vec::new(), blocks, blocked_once }
     }
 
     fn play(mut self) {
@@ -205,7 +211,8 @@ impl World {
                     self.tell(format!("! {one} sees {two}: {agreed:?}"));
                     self.pump();
                 }
-                _ => (),
+                2 => self.block(client, other),
+                _ => self.unblock(client),
             },
             _ => {
                 let resource = self.dice.pick(&["", "/home", "/phone"]);
@@ -297,11 +304,36 @@ impl World {
         self.pump();
     }
 
+    /// XEP-0191: whoever is blocked is out of sight for the one who does it, who need not be told so.
+    fn block(&mut self, client: usize, other: &'static str) {
+        let user = self.clients[client].user;
+        if user == other {
+            return;
+        }
+        self.say(client, &format!("<iq type='set' id='x'><block xmlns='{BLOCKING}'><item jid='{other}@localhost'/></block></iq>"));
+        self.blocks.insert((user, other));
+        self.blocked_once.insert((user, other));
+        for client in self.clients.iter_mut().filter(|client| client.user == user) {
+            client.seen.retain(|seen| !seen.starts_with(&format!("{other}@")));
+        }
+    }
+
+    fn unblock(&mut self, client: usize) {
+        let user = self.clients[client].user;
+        self.say(client, &format!("<iq type='set' id='x'><unblock xmlns='{BLOCKING}'/></iq>"));
+        self.blocks.retain(|(blocker, _)| *blocker != user);
+    }
+
+    fn are_parted(&self, one: &Client, two: &Client) -> bool {
+        self.blocks.contains(&(one.user, two.user)) || self.blocks.contains(&(two.user, one.user))
+    }
+
     /// An account ends, and somebody else takes its name.
     fn end_account(&mut self, client: usize) {
         let user = self.clients[client].user;
         self.say(client, "<iq type='set' id='x'><query xmlns='jabber:iq:register'><remove/></query></iq>");
         self.clients.retain(|client| client.user != user);
+        self.blocks.retain(|(blocker, _)| *blocker != user);
         self.server.add_account(user, "secret").unwrap();
     }
 
@@ -374,7 +406,8 @@ impl World {
         let rosters = || format!("{a} has {:?}, {b} has {:?}", one.roster, two.roster);
         self.hold(one.sees(&b) == two.is_seen_by(&a), rosters);
         let waits = one.says(&b, "ask='subscribe'");
-        self.hold(waits == two.requests.contains(&a), || {
+        let was_blocked = self.blocked_once.contains(&(two.user, one.user));
+        self.hold(was_blocked || waits == two.requests.contains(&a), || {
             format!("{}; {b} is asked by {:?}", rosters(), two.requests)
         });
         self.hold(!(waits && one.sees(&b)), rosters);
@@ -390,7 +423,8 @@ impl World {
         }
         if client.available && !self.directs {
             let may_see = |other: &&Client| {
-                other.user == client.user || looker.sees(&format!("{}@localhost", other.user))
+                let sees = other.user == client.user || looker.sees(&format!("{}@localhost", other.user));
+                sees && !self.are_parted(client, other)
             };
             let there: BTreeSet<String> = (self.clients.iter())
                 .filter(|other| other.available)

@@ -8,6 +8,7 @@
 mod adhoc;
 mod admin;
 mod bind;
+mod blocking;
 mod carbons;
 mod client_state;
 mod command;
@@ -47,6 +48,7 @@ pub(crate) const FEATURES: &[Feature] = &[
     bind::SESSION,
     roster::FEATURE,
     roster::SUBSCRIPTIONS,
+    blocking::FEATURE,
     ping::FEATURE,
     stream_management::FEATURE,
     client_state::FEATURE,
@@ -244,6 +246,9 @@ pub(crate) fn element(
 /// RFC 6121 section 8, the part before routing: what is for the server or the sender's own account is answered here,
 /// what is for others goes on.
 pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
+    if stanza.to.as_ref().is_some_and(|to| crate::blocking::stops(ctx, from, to, stanza)) {
+        return;
+    }
     let own = |to: &Jid| to.as_str() == from.bare_str();
     let target = match &stanza.to {
         None => Target::Account,

@@ -115,11 +115,8 @@ fn address_of(ctx: &Ctx<'_>, item: &Element) -> Result<Jid, StanzaError> {
     let address = item
         .attr("jid")
         .ok_or_else(|| StanzaError::because(Condition::BadRequest, "an item must have a jid"))?;
-    let canonical = |address: Jid| match ctx.config.is_alias(address.domain()) {
-        true => address.at_domain(ctx.config.domain()),
-        false => Ok(address),
-    };
-    let address = address.parse::<Jid>().and_then(canonical).map(|address| address.to_bare());
+    let address = address.parse().and_then(|address| ctx.config.canonical(address));
+    let address = address.map(|address| address.to_bare());
     address.map_err(|error| StanzaError::because(Condition::JidMalformed, format!("jid: {error}")))
 }
 

@@ -300,13 +300,14 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
         12 => Change::Private(Element::new("a", "urn:a")),
         13 => Change::LastSeen(LastSeen { at: n as u64, status: Some("再见\n'".into()) }),
         14 => Change::LastSeen(LastSeen { at: n as u64, status: None }),
+        15 => Change::Blocked(address(other), n % 2 == 0),
         _ => Change::Contact(address(other), contact()),
     };
     vec![(user, change)]
 }
 
 /// How many kinds of changes there are.
-const KINDS: usize = 8;
+const KINDS: usize = 9;
 
 /// Which kind it is. One that is new does not compile until it is here, and then the script must have it.
 fn kind(change: &Change) -> usize {
@@ -319,6 +320,7 @@ fn kind(change: &Change) -> usize {
         Change::VCard(_) => 5,
         Change::Private(_) => 6,
         Change::LastSeen(_) => 7,
+        Change::Blocked(..) => 8,
     }
 }
 

@@ -22,6 +22,7 @@ const OFFLINE: &str = "offline-messages";
 const VCARD: &str = "vcard-temp";
 const LAST: &str = "jabber:iq:last";
 const PRIVATE: &str = "jabber:iq:private";
+const BLOCKING: &str = "urn:xmpp:blocking";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -39,6 +40,10 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
         }
         Change::Offline(message) => user.with(offline_to_element(None, [message])),
         Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
+        Change::Blocked(address, blocked) => {
+            let name = if *blocked { "block" } else { "unblock" };
+            user.with(blocking_to_element(name, [address]))
+        }
         Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
         Change::LastSeen(seen) => user.with(last_seen_to_element(seen)),
         Change::Private(element) => user.with(Element::new("query", PRIVATE).with(element.clone())),
@@ -61,7 +66,9 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let private = private.fold(Element::new("query", PRIVATE), Element::with);
     let private = Some(private).filter(|query| !query.nodes().is_empty());
     let last_seen = account.last_seen().map(last_seen_to_element);
-    let kept = offline.into_iter().chain(vcard).chain(private).chain(last_seen);
+    let blocklist = Some(account.blocklist()).filter(|list| list.len() > 0);
+    let blocklist = blocklist.map(|list| blocking_to_element("blocklist", list.entries()));
+    let kept = offline.into_iter().chain(vcard).chain(private).chain(blocklist).chain(last_seen);
     requests.chain(kept).fold(user, Element::with)
 }
 
@@ -141,6 +148,12 @@ fn offline_to_element<'m>(
     element
 }
 
+/// The format has no word for it but privacy lists, which say more, so it is as XEP-0191 would say it.
+fn blocking_to_element<'j>(name: &'static str, addresses: impl IntoIterator<Item = &'j Jid>) -> Element {
+    let item = |address: &Jid| Element::new("item", BLOCKING).with_attr("jid", address.as_str().to_owned());
+    addresses.into_iter().map(item).fold(Element::new(name, BLOCKING), Element::with)
+}
+
 /// XEP-0227 4.7; an empty one says that there is none.
 fn vcard_to_element(vcard: Option<&Kept>) -> Element {
     vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
@@ -206,6 +219,8 @@ fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         (OFFLINE, NS) => read_offline(part),
         ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
+        ("blocklist" | "block", BLOCKING) => read_blocking(part, true),
+        ("unblock", BLOCKING) => read_blocking(part, false),
         ("query", LAST) => read_last_seen(part).into_iter().collect(),
         ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),
@@ -267,6 +282,11 @@ fn read_offline(part: &Element) -> Vec<Change> {
         Change::Offline(OfflineMessage { number, bytes: bytes.into() })
     });
     sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
+}
+
+fn read_blocking(part: &Element, blocked: bool) -> Vec<Change> {
+    let addresses = part.children().filter_map(|item| item.attr("jid")?.parse().ok());
+    addresses.map(|address| Change::Blocked(address, blocked)).collect()
 }
 
 fn read_last_seen(query: &Element) -> Option<Change> {
@@ -379,6 +399,8 @@ mod tests {
         let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
         again(&Change::VCard(Kept::of(&vcard)));
         again(&Change::VCard(None));
+        again(&Change::Blocked("a@b/c".parse().unwrap(), true));
+        again(&Change::Blocked("a@b/c".parse().unwrap(), false));
         again(&Change::LastSeen(LastSeen { at: 1, status: None }));
         again(&Change::LastSeen(LastSeen { at: u64::MAX, status: Some("再见".into()) }));
         again(&Change::Private(Element::new("storage", "storage:notes")));
@@ -396,6 +418,7 @@ mod tests {
             Change::VCard(Kept::of(&text("vCard", VCARD))),
             Change::Private(text("a", "urn:a")),
             Change::Private(text("b", "urn:a")),
+            Change::Blocked("b@c".parse().unwrap(), true),
             Change::LastSeen(LastSeen { at: 7, status: Some("再见".into()) }),
         ];
         let account = |changes: Vec<Change>| {
@@ -404,7 +427,7 @@ mod tests {
             account_to_element("用户", accounts.get("用户").unwrap())
         };
         let element = account(changes.into());
-        assert_eq!(element.children().count(), 5, "{element}");
+        assert_eq!(element.children().count(), 6, "{element}");
         assert_eq!(account(read_user(&element).unwrap().changes), element);
     }
 }

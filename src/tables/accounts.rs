@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::blocklist::Blocklist;
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
@@ -24,6 +25,7 @@ pub(crate) struct Account {
     offline: Offline,
     vcard: Option<Kept>,
     private: Box<[Kept]>,
+    blocklist: Blocklist,
     last_seen: Option<Box<LastSeen>>,
 }
 
@@ -35,6 +37,7 @@ impl Account {
             offline: Offline::default(),
             vcard: None,
             private: Box::default(),
+            blocklist: Blocklist::default(),
             last_seen: None,
         }
     }
@@ -62,6 +65,11 @@ impl Account {
     /// What its clients keep here (XEP-0049).
     pub(crate) fn private(&self) -> &[Kept] {
         &self.private
+    }
+
+    /// Whom it has blocked.
+    pub(crate) fn blocklist(&self) -> &Blocklist {
+        &self.blocklist
     }
 
     /// When it was last here, if it ever was.
@@ -141,6 +149,11 @@ impl Accounts {
         self.contact(name, watcher.bare_str()).is_some_and(|contact| contact.subscription.is_from())
     }
 
+    /// Whether an account has blocked an address, which is written as a [`Jid`] is.
+    pub(crate) fn blocks(&self, name: &str, address: &str) -> bool {
+        self.get(name).is_some_and(|account| account.blocklist.means(address))
+    }
+
     /// The messages that wait for an account; `None` for a name that nobody has.
     pub(crate) fn offline(&self, name: &str) -> Option<&Offline> {
         self.get(name).map(|account| &account.offline)
@@ -171,6 +184,7 @@ impl Accounts {
             (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
             (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
             (Some(account), Change::Private(element)) => account.set_private(&element),
+            (Some(account), Change::Blocked(address, blocked)) => account.blocklist.set(address, blocked),
             (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(Box::new(seen)),
             (None, _) => (),
         }

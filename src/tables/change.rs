@@ -30,6 +30,8 @@ pub(crate) enum Change {
     VCard(Option<Kept>),
     /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).
     Private(Element),
+    /// It will have nothing to do with an address, or no longer (XEP-0191).
+    Blocked(Jid, bool),
     /// Its last resource has gone (XEP-0012).
     LastSeen(LastSeen),
 }

@@ -3,6 +3,7 @@
 //! Left out on purpose: bytes, streams, rules. A table answers and changes; who may ask is decided above.
 
 mod accounts;
+mod blocklist;
 mod change;
 mod credential;
 mod executions;
@@ -21,6 +22,7 @@ use std::net::IpAddr;
 use crate::error::{Condition, StanzaError};
 
 pub(crate) use accounts::{Account, Accounts};
+pub(crate) use blocklist::Blocklist;
 pub use change::StorageStatus;
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};

@@ -79,6 +79,7 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "roster_name_bytes" => limits.roster_name_bytes = number(value)?,
         "subscription_requests" => limits.subscription_requests = number(value)?,
         "subscription_request_bytes" => limits.subscription_request_bytes = number(value)?,
+        "blocklist_items" => limits.blocklist_items = number(value)?,
         "directed_presences" => limits.directed_presences = number(value)?,
         "offline_messages" => limits.offline_messages = number(value)?,
         "offline_bytes" => limits.offline_bytes = number(value)?,

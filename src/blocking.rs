@@ -1,0 +1,52 @@
+//! What becomes of a stanza between two of whom one has blocked the other.
+//!
+//! Read first: XEP-0191 sections 3.3 and 5. The one who is blocked sees what would be seen of one who is offline, and the
+//! one who blocks is told of the block. An address is looked at as it was written: an entry with a resource stops what
+//! goes to that resource and what comes from it, not what its account shares with all of its resources. Nobody blocks the
+//! own account or the host.
+//! Left out on purpose: how the list changes ([`crate::features`]), what of a subscription goes on under a block
+//! ([`crate::subscriptions`]), who sees whom ([`crate::presence`]).
+
+use crate::config::Config;
+use crate::ctx::Ctx;
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+use crate::router;
+use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::tables::Accounts;
+
+/// What a sender is told of the own block.
+const ERRORS: &str = "urn:xmpp:blocking:errors";
+
+/// Whether nothing goes from one address to another, since the account of one has blocked the other.
+pub(crate) fn are_parted(config: &Config, accounts: &Accounts, one: &Jid, other: &Jid) -> bool {
+    has_blocked(config, accounts, one, other) || has_blocked(config, accounts, other, one)
+}
+
+/// Whether the account of `owner` has blocked an address.
+pub(crate) fn has_blocked(config: &Config, accounts: &Accounts, owner: &Jid, address: &Jid) -> bool {
+    let blocks = |user| accounts.blocks(user, address.as_str());
+    config.account(owner).is_some_and(blocks)
+        && owner.bare_str() != address.bare_str()
+        && !(address.local().is_none() && config.is_ours(address.domain()))
+}
+
+/// XEP-0191 3.3: refuses a stanza that is not to get to `to`. `false` if it may go on.
+pub(crate) fn stops(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> bool {
+    let (config, accounts) = (ctx.config, &ctx.tables.accounts);
+    if has_blocked(config, accounts, from, to) {
+        let error = StanzaError::because(Condition::NotAcceptable, "you have blocked this address");
+        router::refuse(ctx, from, stanza, &error.with_detail("blocked", ERRORS));
+        return true;
+    }
+    match stanza.kind {
+        // Its sender's roster has its part in it, wherever it goes.
+        Kind::Presence(PresenceType::Subscription(_)) => return false,
+        _ if !has_blocked(config, accounts, to, from) => return false,
+        Kind::Presence(_) => (),
+        Kind::Message(_) | Kind::Iq(_) => {
+            router::refuse(ctx, from, stanza, &Condition::ServiceUnavailable.into());
+        }
+    }
+    true
+}

@@ -1,0 +1,105 @@
+//! Whom an account will have nothing to do with.
+//!
+//! Read first: XEP-0191 section 3. What a block stops is in [`crate::blocking`]; what blocked and blocker see of each other
+//! as it begins and ends is in [`crate::presence`].
+//! Left out on purpose: ending a subscription with the block, which the XEP advises against; and removing from the offline
+//! messages what came before it, which is not delivered.
+
+use super::{Answer, Feature, Route, Target};
+use crate::ctx::Ctx;
+use crate::error::{Condition, StanzaError};
+use crate::jid::Jid;
+use crate::presence;
+use crate::push;
+use crate::stanza::{IqType, Stanza};
+use crate::tables::{Blocklist, Change};
+use crate::xml::Element;
+
+const NS: &str = "urn:xmpp:blocking";
+
+pub(super) const FEATURE: Feature = Feature {
+    spec: "XEP-0191: Blocking Command",
+    disco: &[NS],
+    iq: &[
+        Route { name: "blocklist", ns: NS, at: Target::Account, kind: IqType::Get, handler: get },
+        Route { name: "block", ns: NS, at: Target::Account, kind: IqType::Set, handler: block },
+        Route { name: "unblock", ns: NS, at: Target::Account, kind: IqType::Set, handler: unblock },
+    ],
+    ..Feature::NOTHING
+};
+
+/// XEP-0191 3.2: whoever has asked for the list is told what changes in it.
+fn get(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
+    let (user, resource) = (from.local().unwrap_or_default(), from.resource().unwrap_or_default());
+    if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+        session.told_blocks = true;
+    }
+    Ok(Some(with_items("blocklist", blocklist(ctx, user)?.entries())))
+}
+
+/// XEP-0191 3.3.
+fn block(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+    let named = addresses(ctx, set)?;
+    if named.is_empty() {
+        return Err(StanzaError::because(Condition::BadRequest, "whom?"));
+    }
+    let owner = from.to_bare();
+    if named.iter().any(|address| address.bare_str() == owner.as_str()) {
+        return Err(StanzaError::because(Condition::NotAllowed, "you cannot block yourself"));
+    }
+    let user = owner.local().unwrap_or_default();
+    let list = blocklist(ctx, user)?;
+    let new: Blocklist = named.iter().filter(|address| !list.has(address)).cloned().collect();
+    if list.len() + new.len() > ctx.config.limits.blocklist_items {
+        return Err(StanzaError::because(Condition::ResourceConstraint, "the blocklist is full"));
+    }
+    let change = |address: &Jid| (user, Change::Blocked(address.clone(), true));
+    ctx.tables.change_all(new.entries().map(change).collect())?;
+    presence::hide(ctx, &owner, &new);
+    tell(ctx, &owner, with_items("block", &named));
+    Ok(None)
+}
+
+/// XEP-0191 3.4 and 3.5: nobody named means all.
+fn unblock(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+    let named = addresses(ctx, set)?;
+    let owner = from.to_bare();
+    let user = owner.local().unwrap_or_default();
+    let is_meant = |address: &&Jid| named.is_empty() || named.binary_search(address).is_ok();
+    let old: Blocklist = blocklist(ctx, user)?.entries().filter(is_meant).cloned().collect();
+    let change = |address: &Jid| (user, Change::Blocked(address.clone(), false));
+    ctx.tables.change_all(old.entries().map(change).collect())?;
+    presence::show(ctx, &owner, &old);
+    tell(ctx, &owner, with_items("unblock", &named));
+    Ok(None)
+}
+
+fn blocklist<'c>(ctx: &'c Ctx<'_>, user: &str) -> Result<&'c Blocklist, Condition> {
+    let account = ctx.tables.accounts.get(user).ok_or(Condition::ServiceUnavailable)?;
+    Ok(account.blocklist())
+}
+
+/// The addresses that a request names, each once, at true names.
+fn addresses(ctx: &Ctx<'_>, set: &Stanza) -> Result<Vec<Jid>, StanzaError> {
+    let mut addresses = Vec::new();
+    for item in set.payload().into_iter().flat_map(Element::children).filter(|child| child.is("item", NS)) {
+        let address = item.attr("jid").ok_or(Condition::BadRequest)?;
+        let address = address.parse().and_then(|address| ctx.config.canonical(address));
+        addresses.push(
+            address
+                .map_err(|error| StanzaError::because(Condition::JidMalformed, format!("jid: {error}")))?,
+        );
+    }
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+fn tell(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element) {
+    push::send(ctx, owner, payload, |session| session.told_blocks);
+}
+
+fn with_items<'j>(name: &'static str, addresses: impl IntoIterator<Item = &'j Jid>) -> Element {
+    let item = |address: &Jid| Element::new("item", NS).with_attr("jid", address.as_str().to_owned());
+    addresses.into_iter().map(item).fold(Element::new(name, NS), Element::with)
+}

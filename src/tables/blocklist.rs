@@ -1,0 +1,98 @@
+//! Whom an account will have nothing to do with.
+//!
+//! Read first: XEP-0191 section 5 (which addresses an entry means). Left out on purpose: what follows from it
+//! ([`crate::blocking`]).
+
+use std::collections::BTreeSet;
+
+use crate::jid::Jid;
+
+/// The blocked addresses of one account.
+#[derive(Debug, Default)]
+pub(crate) struct Blocklist {
+    entries: BTreeSet<Jid>,
+}
+
+impl Blocklist {
+    /// The entries in the order of their text.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Jid> {
+        self.entries.iter()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether exactly this address is an entry.
+    pub(crate) fn has(&self, entry: &Jid) -> bool {
+        self.entries.contains(entry)
+    }
+
+    /// Whether an entry means this address, which is written as a [`Jid`] is: the address itself, its account or its host.
+    pub(crate) fn means(&self, address: &str) -> bool {
+        // Most have no entries, and need not know what a part of the address is.
+        !self.entries.is_empty() && parts(address).iter().any(|&part| self.entries.contains(part))
+    }
+
+    /// Blocks an address, or no longer.
+    pub(super) fn set(&mut self, entry: Jid, blocked: bool) {
+        if blocked {
+            self.entries.insert(entry);
+        } else {
+            self.entries.remove(&entry);
+        }
+    }
+}
+
+impl FromIterator<Jid> for Blocklist {
+    fn from_iter<I: IntoIterator<Item = Jid>>(entries: I) -> Self {
+        Self { entries: entries.into_iter().collect() }
+    }
+}
+
+/// XEP-0191 section 5: the address, its bare address, its domain.
+fn parts(address: &str) -> [&str; 3] {
+    // Neither a localpart nor a domain has a slash, and neither has an at sign.
+    let bare = address.split_once('/').map_or(address, |(bare, _)| bare);
+    let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);
+    [address, bare, domain]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_addresses_an_entry_means() {
+        let table = [
+            ("a@b/c", "a@b/c", true),
+            ("a@b/c", "a@b/d", false),
+            ("a@b/c", "a@b", false),
+            ("a@b", "a@b", true),
+            ("a@b", "a@b/c", true),
+            ("a@b", "a@b/c@d/e", true),
+            ("a@b", "x@b/c", false),
+            ("a@b", "b", false),
+            ("b/c", "b/c", true),
+            ("b/c", "b", false),
+            ("b/c", "a@b/c", false),
+            ("b", "b", true),
+            ("b", "b/c", true),
+            ("b", "a@b/c", true),
+            ("b", "b/c@d/e", true),
+            ("d", "b/c@d", false),
+            ("b", "a@x.b", false),
+        ];
+        for (entry, address, meant) in table {
+            let entry: Jid = entry.parse().unwrap();
+            let address: Jid = address.parse().unwrap();
+            let mut list = Blocklist::default();
+            list.set(entry.clone(), true);
+            assert_eq!(list.means(address.as_str()), meant, "{entry} {address}");
+            assert!(list.has(&entry) && list.len() == 1);
+            list.set(entry.clone(), false);
+            assert!(!list.means(address.as_str()) && !list.has(&entry) && list.len() == 0);
+        }
+    }
+}
