@@ -20,6 +20,8 @@ struct Account {
     password: Option<String>,
     /// The contacts in its roster, and what they are called.
     contacts: BTreeMap<String, String>,
+    /// Whom it has blocked.
+    blocked: BTreeSet<String>,
     /// The messages that wait for it, oldest first.
     messages: Vec<String>,
 }
@@ -62,9 +64,11 @@ const KINDS: &[Kind] = &[
     set_contact,
     write_to,
     remove_contact,
+    block,
     set_contact,
     write_to_and_count,
     collect,
+    unblock,
     change_password,
     remove,
 ];
@@ -116,6 +120,24 @@ fn remove_contact(account: &Account, n: usize) -> Option<Request> {
 
 fn roster_set(item: &str) -> String {
     format!("<iq type='set' id='change'><query xmlns='jabber:iq:roster'>{item}</query></iq>")
+}
+
+/// XEP-0191 3.3: two at once.
+fn block(account: &Account, n: usize) -> Option<Request> {
+    account.password.as_ref()?;
+    let mut new = account.clone();
+    let addresses = [n, n + 1].map(|n| format!("bore{}@elsewhere.example", n % 7));
+    let items: String = addresses.iter().map(|address| format!("<item jid='{address}'/>")).collect();
+    new.blocked.extend(addresses);
+    let text = format!("<iq type='set' id='change'><block xmlns='urn:xmpp:blocking'>{items}</block></iq>");
+    by_itself(account, text, new)
+}
+
+/// XEP-0191 3.5: all of them.
+fn unblock(account: &Account, _: usize) -> Option<Request> {
+    let new = Account { blocked: BTreeSet::new(), ..account.clone() };
+    let text = "<iq type='set' id='change'><unblock xmlns='urn:xmpp:blocking'/></iq>";
+    by_itself(account, text.to_owned(), new).filter(|_| !account.blocked.is_empty())
 }
 
 /// XEP-0160: nobody is there, so the messages wait. That they do is certain once something behind them is answered.
@@ -176,9 +198,13 @@ impl Account {
         assert_eq!(client.log_in(&name, &password), Some(true), "{name}");
         let roster =
             client.ask("roster", "<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
-        let text = format!("<presence/>{PING}");
-        let messages = bodies(&client.ask("change", &text).unwrap());
-        Self { name, password: Some(password), contacts: contacts(&roster.unwrap()), messages }
+        let blocked =
+            client.ask("blocks", "<iq type='get' id='blocks'><blocklist xmlns='urn:xmpp:blocking'/></iq>");
+        let messages = bodies(&client.ask("change", &format!("<presence/>{PING}")).unwrap());
+        let contacts =
+            items(&roster.unwrap()).map(|item| (value(item, "jid"), value(item, "name"))).collect();
+        let blocked = items(&blocked.unwrap()).map(|item| value(item, "jid")).collect();
+        Self { name, password: Some(password), contacts, blocked, messages }
     }
 }
 
@@ -186,12 +212,14 @@ fn bodies(heard: &str) -> Vec<String> {
     heard.split("<body>").skip(1).map(|rest| rest.split_once("</body>").unwrap().0.to_owned()).collect()
 }
 
-fn contacts(roster: &str) -> BTreeMap<String, String> {
-    let value = |item: &str, name: &str| {
-        let (_, value) = item.split_once(&format!(" {name}='")).unwrap();
-        value.split_once('\'').unwrap().0.to_owned()
-    };
-    roster.split("<item").skip(1).map(|item| (value(item, "jid"), value(item, "name"))).collect()
+fn items(answer: &str) -> impl Iterator<Item = &str> {
+    answer.split("<item").skip(1)
+}
+
+/// The value of an attribute.
+fn value(item: &str, name: &str) -> String {
+    let (_, value) = item.split_once(&format!(" {name}='")).unwrap();
+    value.split_once('\'').unwrap().0.to_owned()
 }
 
 /// One who changes its own accounts until the server is gone.
