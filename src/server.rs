@@ -29,7 +29,7 @@ use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
 use crate::subscriptions;
 use crate::tables::{
-    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, Underway, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
 
@@ -82,6 +82,7 @@ impl Server {
             registrations: Rates::new(limits.registrations_by_address),
             executions: Executions::new(limits.commands),
             recorder: None,
+            underway: Underway::default(),
         };
         Ok(Self {
             outboxes: Outboxes::new(config.limits.outbox_bytes),
@@ -118,10 +119,7 @@ impl Server {
     /// # Errors
     /// If that cannot be done. Then nothing may be sent any more: it would acknowledge what may be lost.
     pub fn commit(&mut self, now: Now) -> io::Result<()> {
-        match &mut self.tables.recorder {
-            Some(recorder) => recorder.commit(now.monotonic),
-            None => Ok(()),
-        }
+        self.tables.commit(now.monotonic)
     }
 
     /// When [`Server::commit`] has something to do ([`Now::monotonic`]): [`Server::tick`] knows nothing of what is changed
@@ -130,8 +128,10 @@ impl Server {
         self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit())
     }
 
-    /// Does a little of the work that can wait. `false` if there is more of it.
+    /// Does a little of the work that can wait. `false` if there is more of it. To be called after what was outgoing has been
+    /// sent: that messages wait no longer is recorded here.
     pub fn maintain(&mut self) -> bool {
+        self.tables.record_sent();
         let Tables { accounts, recorder, .. } = &mut self.tables;
         recorder.as_mut().map_or(true, |recorder| recorder.maintain(accounts))
     }
@@ -271,7 +271,7 @@ impl Server {
     /// # Errors
     /// If that cannot be done.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.tables.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
+        self.tables.sync()
     }
 
     /// Whether a call has left something to send.
@@ -463,6 +463,9 @@ impl std::error::Error for InjectError {}
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use super::*;
     use crate::tables::StorageStatus;
     use crate::tables::{Change, Recorder, Subscription};
@@ -620,6 +623,72 @@ mod tests {
     fn states(server: &Server) -> [Option<Subscription>; 2] {
         [("romeo", "juliet@localhost"), ("juliet", "romeo@localhost")]
             .map(|(owner, contact)| server.tables.accounts.contact(owner, contact).map(|c| c.subscription))
+    }
+
+    /// Writes the kinds of changes down.
+    struct Diary(Rc<RefCell<Vec<&'static str>>>);
+
+    impl Recorder for Diary {
+        fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+            self.0.borrow_mut().extend(changes.iter().map(|(_, change)| match change {
+                Change::Offline(_) => "a message waits",
+                Change::OfflineSent(_) => "it was sent",
+                Change::Removed => "the account goes",
+                _ => "something else",
+            }));
+            Ok(())
+        }
+
+        fn status(&self) -> StorageStatus {
+            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, refuses: false }
+        }
+
+        fn commit(&mut self, _: Duration) -> io::Result<()> {
+            self.0.borrow_mut().push("commit");
+            Ok(())
+        }
+
+        fn next_commit(&self) -> Option<Duration> {
+            None
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn maintain(&mut self, _: &Accounts) -> bool {
+            true
+        }
+    }
+
+    /// Else a kill between the two would lose what was acknowledged to its sender.
+    #[test]
+    fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
+        const AWAY: &str =
+            "<presence type='unavailable'/><message to='romeo@localhost'><body>1</body></message>";
+        for removed in [false, true] {
+            let (mut server, [romeo, _]) = house();
+            let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
+            server.tables.recorder = Some(Box::new(Diary(diary.clone())));
+            server.receive(romeo, AWAY.as_bytes(), now);
+            heard(&mut server, romeo);
+            diary.borrow_mut().clear();
+            server.receive(romeo, b"<presence/>", now);
+            server.commit(now).unwrap();
+            assert_eq!(heard(&mut server, romeo).matches("<body>1</body>").count(), 1);
+            assert_eq!(*diary.borrow(), ["commit"]);
+            if removed {
+                server.remove_account("romeo", now).unwrap();
+                server.add_account("romeo", "secret").unwrap();
+            } else {
+                server.receive(romeo, b"<presence type='unavailable'/><presence/>", now);
+                assert!(!heard(&mut server, romeo).contains("<body>"), "it came twice");
+            }
+            server.maintain();
+            server.commit(now).unwrap();
+            let sent = diary.borrow().iter().filter(|entry| **entry == "it was sent").count();
+            assert_eq!(sent, usize::from(!removed), "{:?}", diary.borrow());
+        }
     }
 
     /// A way to remove something, asked for on one of the two streams. `false` if it was refused with
