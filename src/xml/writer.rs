@@ -151,7 +151,9 @@ impl Unaddressed {
 
     /// Appends the stanza as one to `to`.
     pub(crate) fn write_to(&self, to: &str, out: &mut Vec<u8>) {
+        const TO: usize = " to=''".len();
         let (name, rest) = self.bytes.split_at(self.split.min(self.bytes.len()));
+        out.reserve(self.bytes.len() + TO + to.len());
         out.extend_from_slice(name);
         attribute("to", to, out);
         out.extend_from_slice(rest);
