@@ -191,7 +191,17 @@ fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
 /// Whether a byte may not be written as it is: what marks up, what is white space, what XML cannot hold, and the first byte
 /// of U+FFFE and U+FFFF and of many characters that are fine.
 fn needs_a_look(byte: u8) -> bool {
-    matches!(byte, 0..=0x1F | b'&' | b'\'' | b'<' | b'>' | 0xEF)
+    #[allow(clippy::indexing_slicing)] // the compiler does it
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < table.len() {
+            table[byte] = byte < 0x20 || matches!(byte, 0x26 | 0x27 | 0x3C | 0x3E | 0xEF);
+            byte += 1;
+        }
+        table
+    };
+    TABLE.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();
