@@ -7,6 +7,7 @@ pidfile = "/tmp/peers/prosody/prosody.pid"
 log = { warn = "/tmp/peers/prosody/prosody.log" }
 
 interfaces = { "127.0.0.1" }
+run_as_root = true -- it does nothing here but answer the load
 c2s_ports = { 5301 }
 network_backend = "event" -- libevent, from the package lua-event; faster here than its own epoll
 network_settings = { tcp_backlog = 4096, opportunistic_writes = true, nagle = false, read_size = 16384 }
