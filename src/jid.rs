@@ -141,7 +141,7 @@ fn push_domain(text: &mut String, domain: &str) -> Result<(), JidError> {
     }
     let domain = text.get(start..).unwrap_or_default();
     check_part(domain, |c| is_unfit_for_names(c) || "\"&'/:<>@[]".contains(c))?;
-    if domain.split('.').any(str::is_empty) {
+    if domain.as_bytes().split(|&byte| byte == b'.').any(<[u8]>::is_empty) {
         return Err(JidError::BadCharacter);
     }
     Ok(())
@@ -202,7 +202,9 @@ fn is_noncharacter(c: char) -> bool {
 }
 
 fn check_part(part: &str, forbidden: fn(char) -> bool) -> Result<(), JidError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     match part.len() {
+        1..=MAX_PART_BYTES if part.bytes().all(is_plain) => Ok(()),
         0 => Err(JidError::EmptyPart),
         1..=MAX_PART_BYTES if part.chars().any(|c| c.is_control() || !can_hold(c) || forbidden(c)) => {
             Err(JidError::BadCharacter)

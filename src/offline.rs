@@ -50,9 +50,7 @@ pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
     let Some(number) = offline.messages().take_while(send).last().map(|message| message.number) else {
         return;
     };
-    if ctx.tables.change(user, Change::OfflineSent(number)).is_err() {
-        log::error!("{user}: messages were sent that will be sent again, for this could not be recorded");
-    }
+    ctx.tables.send_offline(user, number);
 }
 
 fn sender(message: &OfflineMessage) -> Option<Jid> {

@@ -19,7 +19,7 @@ use crate::offline;
 use crate::outbox::Outboxes;
 use crate::slab::Key;
 use crate::stanza::{PresenceType, Stanza};
-use crate::tables::{Accounts, Blocklist, Session, Sessions, Subscription};
+use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription};
 use crate::xml::writer::Unaddressed;
 use crate::xml::{Element, Reader};
 
@@ -134,8 +134,13 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Un
     for session in sessions.available(user) {
         post.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
     }
+    // The own list is looked up once for all.
+    let blocks = accounts.get(user).map(Account::blocklist).filter(|list| list.len() > 0);
     for (contact, _) in accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_from()) {
-        post.deliver(presence, from, contact);
+        let is_blocked = blocks.is_some_and(|list| list.means(contact.as_str()));
+        if !(is_blocked || blocking::has_blocked(post.config, accounts, contact, from)) {
+            post.copy(presence, from, contact);
+        }
     }
 }
 

@@ -7,23 +7,46 @@ use crate::error::StreamError;
 use crate::jid::Jid;
 use crate::presence;
 use crate::slab::Key;
-use crate::subscriptions;
+use crate::subscriptions::Farewell;
 use crate::tables::{Change, NotRecorded};
 
-/// XEP-0077 3.2: an account goes, with its roster and all its streams. They end behind what they are sent now.
-pub(crate) fn remove_account(ctx: &mut Ctx<'_>, user: &str) -> Result<(), NotRecorded> {
-    let contacts = ctx.tables.accounts.contacts(user);
-    let contacts: Vec<_> =
-        contacts.map(|(address, contact)| (address.clone(), contact.subscription)).collect();
-    ctx.tables.change(user, Change::Removed)?;
-    let Ok(gone) = Jid::new(Some(user), ctx.config.domain(), None) else { return Ok(()) };
-    for (contact, _) in contacts.iter().filter(|(_, subscription)| subscription.is_from()) {
-        presence::withdraw(ctx, &gone, contact);
-    }
-    let streams = withdraw(ctx, user, None);
-    subscriptions::bury(ctx, &gone, &contacts);
-    end(ctx, &streams, StreamError::NotAuthorized);
+/// XEP-0077 3.2: accounts go, each with its roster and all its streams. They end behind what they are sent now.
+///
+/// All of it is recorded together, with what it means to others' rosters, before anybody is told: if it cannot be, nothing
+/// has happened, and if it was, nobody who takes one of the names later finds anything that was for another.
+pub(crate) fn remove_accounts(ctx: &mut Ctx<'_>, gone: &[Jid]) -> Result<(), NotRecorded> {
+    let ends: Vec<End> = gone.iter().map(|address| End::of(ctx, address)).collect();
+    let removed = gone.iter().filter_map(|address| Some((address.local()?, Change::Removed)));
+    let known = ends.iter().flat_map(|end| &end.farewells).filter_map(Farewell::change);
+    ctx.tables.change_all(removed.chain(known).collect())?;
+    ends.iter().for_each(|end| end.tell(ctx));
     Ok(())
+}
+
+/// The end of one account.
+struct End {
+    address: Jid,
+    /// Who has seen its presence.
+    watchers: Vec<Jid>,
+    farewells: Vec<Farewell>,
+}
+
+impl End {
+    fn of(ctx: &Ctx<'_>, address: &Jid) -> Self {
+        let contacts = ctx.tables.accounts.contacts(address.local().unwrap_or_default());
+        let watchers = contacts.filter(|(_, contact)| contact.subscription.is_from());
+        let watchers = watchers.map(|(watcher, _)| watcher.clone()).collect();
+        Self { address: address.clone(), watchers, farewells: Farewell::all_of(ctx, address) }
+    }
+
+    fn tell(&self, ctx: &mut Ctx<'_>) {
+        for watcher in &self.watchers {
+            presence::withdraw(ctx, &self.address, watcher);
+        }
+        let streams = withdraw(ctx, self.address.local().unwrap_or_default(), None);
+        self.farewells.iter().for_each(|farewell| farewell.say(ctx));
+        end(ctx, &streams, StreamError::NotAuthorized);
+    }
 }
 
 /// Ends the sessions of an account, or of one resource, and tells how many there were. Their streams end behind what they

@@ -29,7 +29,7 @@ use crate::storage::{Storage, StorageError};
 use crate::stream::{self, Stream};
 use crate::subscriptions;
 use crate::tables::{
-    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, SALT_BYTES,
+    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, Underway, SALT_BYTES,
 };
 use crate::xml::{Reader, XmlError};
 
@@ -82,6 +82,7 @@ impl Server {
             registrations: Rates::new(limits.registrations_by_address),
             executions: Executions::new(limits.commands),
             recorder: None,
+            underway: Underway::default(),
         };
         Ok(Self {
             outboxes: Outboxes::new(config.limits.outbox_bytes),
@@ -118,10 +119,7 @@ impl Server {
     /// # Errors
     /// If that cannot be done. Then nothing may be sent any more: it would acknowledge what may be lost.
     pub fn commit(&mut self, now: Now) -> io::Result<()> {
-        match &mut self.tables.recorder {
-            Some(recorder) => recorder.commit(now.monotonic),
-            None => Ok(()),
-        }
+        self.tables.commit(now.monotonic)
     }
 
     /// When [`Server::commit`] has something to do ([`Now::monotonic`]): [`Server::tick`] knows nothing of what is changed
@@ -130,8 +128,10 @@ impl Server {
         self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit())
     }
 
-    /// Does a little of the work that can wait. `false` if there is more of it.
+    /// Does a little of the work that can wait. `false` if there is more of it. To be called after what was outgoing has been
+    /// sent: that messages wait no longer is recorded here.
     pub fn maintain(&mut self) -> bool {
+        self.tables.record_sent();
         let Tables { accounts, recorder, .. } = &mut self.tables;
         recorder.as_mut().map_or(true, |recorder| recorder.maintain(accounts))
     }
@@ -271,7 +271,7 @@ impl Server {
     /// # Errors
     /// If that cannot be done.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.tables.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
+        self.tables.sync()
     }
 
     /// Whether a call has left something to send.
@@ -463,6 +463,9 @@ impl std::error::Error for InjectError {}
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
     use super::*;
     use crate::tables::StorageStatus;
     use crate::tables::{Change, Recorder, Subscription};
@@ -578,6 +581,187 @@ mod tests {
         let (heard, states) = forgets_after(2, "", ASK);
         assert_eq!((heard.as_str(), states[0]), ("", Some(Subscription::NonePendingOut)));
         assert_eq!(states[1], Some(Subscription::NonePendingIn));
+    }
+
+    /// Romeo and Juliet, who see each other, are there; the nurse is not. Juliet is an administrator.
+    fn house() -> (Server, [StreamId; 2]) {
+        let (mut server, now) = (
+            server(|config| {
+                config.scram_iterations = 1;
+                config.add_admin("juliet").unwrap();
+            }),
+            Now::default(),
+        );
+        for name in ["romeo", "juliet", "nurse"] {
+            server.add_account(name, "secret").unwrap();
+        }
+        server.subscribe("romeo", "juliet").unwrap();
+        server.subscribe("juliet", "romeo").unwrap();
+        let streams = ["romeo", "juliet"].map(|name| {
+            let id = server.open(Peer::default(), now).unwrap();
+            let login = format!(
+                "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>\
+                 <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>{name}</username>\
+                 <password>secret</password><resource>x</resource></query></iq>\
+                 <iq type='get' id='2'><query xmlns='jabber:iq:roster'/></iq><presence/>"
+            );
+            server.receive(id, login.as_bytes(), now);
+            id
+        });
+        for id in streams {
+            heard(&mut server, id);
+        }
+        (server, streams)
+    }
+
+    fn heard(server: &mut Server, id: StreamId) -> String {
+        let text = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
+        server.sent(id, text.len());
+        text
+    }
+
+    fn states(server: &Server) -> [Option<Subscription>; 2] {
+        [("romeo", "juliet@localhost"), ("juliet", "romeo@localhost")]
+            .map(|(owner, contact)| server.tables.accounts.contact(owner, contact).map(|c| c.subscription))
+    }
+
+    /// Writes the kinds of changes down.
+    struct Diary(Rc<RefCell<Vec<&'static str>>>);
+
+    impl Recorder for Diary {
+        fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+            self.0.borrow_mut().extend(changes.iter().map(|(_, change)| match change {
+                Change::Offline(_) => "a message waits",
+                Change::OfflineSent(_) => "it was sent",
+                Change::Removed => "the account goes",
+                _ => "something else",
+            }));
+            Ok(())
+        }
+
+        fn status(&self) -> StorageStatus {
+            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, refuses: false }
+        }
+
+        fn commit(&mut self, _: Duration) -> io::Result<()> {
+            self.0.borrow_mut().push("commit");
+            Ok(())
+        }
+
+        fn next_commit(&self) -> Option<Duration> {
+            None
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn maintain(&mut self, _: &Accounts) -> bool {
+            true
+        }
+    }
+
+    /// Else a kill between the two would lose what was acknowledged to its sender.
+    #[test]
+    fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
+        const AWAY: &str =
+            "<presence type='unavailable'/><message to='romeo@localhost'><body>1</body></message>";
+        for removed in [false, true] {
+            let (mut server, [romeo, _]) = house();
+            let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
+            server.tables.recorder = Some(Box::new(Diary(diary.clone())));
+            server.receive(romeo, AWAY.as_bytes(), now);
+            heard(&mut server, romeo);
+            diary.borrow_mut().clear();
+            server.receive(romeo, b"<presence/>", now);
+            server.commit(now).unwrap();
+            assert_eq!(heard(&mut server, romeo).matches("<body>1</body>").count(), 1);
+            assert_eq!(*diary.borrow(), ["commit"]);
+            if removed {
+                server.remove_account("romeo", now).unwrap();
+                server.add_account("romeo", "secret").unwrap();
+            } else {
+                server.receive(romeo, b"<presence type='unavailable'/><presence/>", now);
+                assert!(!heard(&mut server, romeo).contains("<body>"), "it came twice");
+            }
+            server.maintain();
+            server.commit(now).unwrap();
+            let sent = diary.borrow().iter().filter(|entry| **entry == "it was sent").count();
+            assert_eq!(sent, usize::from(!removed), "{:?}", diary.borrow());
+        }
+    }
+
+    /// A way to remove something, asked for on one of the two streams. `false` if it was refused with
+    /// `resource-constraint`, and the stream went on.
+    type Way = fn(&mut Server, [StreamId; 2]) -> bool;
+
+    /// XEP-0077 3.2.
+    fn by_itself(server: &mut Server, [romeo, _]: [StreamId; 2]) -> bool {
+        const END: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:register'><remove/></query></iq>";
+        server.receive(romeo, END.as_bytes(), Now::default());
+        let heard = heard(server, romeo);
+        let refused = heard.contains("<resource-constraint ");
+        assert_eq!(refused, !heard.contains("</s:stream>") && !heard.contains("</stream:stream>"), "{heard}");
+        !refused
+    }
+
+    fn by_the_host_program(server: &mut Server, _: [StreamId; 2]) -> bool {
+        match server.remove_account("romeo", Now::default()) {
+            Err(error) => error != AccountError::NotRecorded,
+            Ok(()) => true,
+        }
+    }
+
+    /// XEP-0133 4.2, with the nurse beside him.
+    fn by_the_administrator(server: &mut Server, [_, juliet]: [StreamId; 2]) -> bool {
+        const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' \
+                               node='http://jabber.org/protocol/admin#delete-user'";
+        let mut ask = |rest: &str| {
+            let request = format!("<iq type='set' id='3' to='localhost'>{COMMAND} {rest}</iq>");
+            server.receive(juliet, request.as_bytes(), Now::default());
+            heard(server, juliet)
+        };
+        let form = ask("/>");
+        let (_, session) = form.split_once("sessionid='").unwrap();
+        let session = session.split_once('\'').unwrap().0;
+        let heard = ask(&format!(
+            "sessionid='{session}'><x xmlns='jabber:x:data' type='submit'><field var='accountjids'>\
+             <value>romeo@localhost</value><value>nurse@localhost</value><value>romeo@localhost</value>\
+             </field></x></command>"
+        ));
+        !heard.contains("<resource-constraint ")
+    }
+
+    /// RFC 6121 2.5.2.
+    fn from_the_roster(server: &mut Server, [romeo, _]: [StreamId; 2]) -> bool {
+        const REMOVE: &str = "<iq type='set' id='3'><query xmlns='jabber:iq:roster'>\
+                              <item jid='juliet@localhost' subscription='remove'/></query></iq>";
+        server.receive(romeo, REMOVE.as_bytes(), Now::default());
+        let heard = heard(server, romeo);
+        let refused = heard.contains("<resource-constraint ");
+        assert_eq!(refused, !heard.contains("unavailable"), "{heard}");
+        !refused
+    }
+
+    #[test]
+    fn a_removal_is_recorded_whole_before_anybody_is_told() {
+        let ways: [(Way, usize); 4] =
+            [(by_itself, 2), (by_the_host_program, 2), (by_the_administrator, 3), (from_the_roster, 2)];
+        for (number, (remove, changes)) in ways.into_iter().enumerate() {
+            let (mut server, [romeo, juliet]) = house();
+            for left in 0..changes {
+                server.tables.recorder = Some(Box::new(Forgetful { left }));
+                assert!(!remove(&mut server, [romeo, juliet]), "way {number}, after {left}");
+                let both = Some(Subscription::Both);
+                assert_eq!(states(&server), [both, both], "way {number}, after {left}");
+                let told = [romeo, juliet].map(|id| heard(&mut server, id));
+                assert_eq!(told, ["", ""], "way {number}, after {left}");
+                assert_eq!((server.status().sessions, server.status().accounts), (2, 3));
+            }
+            server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+            assert!(remove(&mut server, [romeo, juliet]), "way {number}");
+            assert_eq!(states(&server), [None, Some(Subscription::None)], "way {number}");
+        }
     }
 
     #[test]

@@ -45,6 +45,11 @@ impl Letter {
         answer
     }
 
+    fn hand_over(&self, ctx: &mut Ctx<'_>) {
+        let element = self.element.clone().with_attr("to", self.to.as_str().to_owned());
+        ctx.events.stanza(element);
+    }
+
     /// What is kept of a request until it is answered.
     fn to_be_kept(&self, most_bytes: usize) -> Element {
         if self.element.to_string().len() <= most_bytes {
@@ -151,10 +156,7 @@ fn tell(ctx: &mut Ctx<'_>, letter: &Letter, arrival: &Arrival) {
                 send(ctx, &letter.answered(answer));
             }
         }
-        Arrival::HostProgram => {
-            let element = letter.element.clone().with_attr("to", letter.to.as_str().to_owned());
-            ctx.events.stanza(element);
-        }
+        Arrival::HostProgram => letter.hand_over(ctx),
         // Who asks for the presence of nobody is told what one who does not exist would not say.
         Arrival::Nowhere if letter.kind == SubscriptionType::Subscribe => {
             send(ctx, &letter.answered(SubscriptionType::Unsubscribed));
@@ -193,39 +195,91 @@ fn send(ctx: &mut Ctx<'_>, letter: &Letter) {
     }
 }
 
-/// RFC 6121 2.5.2: `owner` has no longer anything to do with a contact, and that state was left. What is in the contact's
-/// roster follows.
-pub(crate) fn part(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) {
-    if left.is_from() {
-        presence::withdraw(ctx, owner, contact);
-    }
-    send_farewell(ctx, owner, contact, left);
+/// What it means to the other one that all is over between an owner and a contact, whichever way presence flowed and whoever
+/// had asked (RFC 6121 2.5.2).
+pub(crate) struct Farewell {
+    letters: Vec<Letter>,
+    /// In the other one's roster, if that is kept here.
+    turn: Option<Turn>,
 }
 
-fn send_farewell(ctx: &mut Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) {
-    if left.is_to() || left.is_pending_out() {
-        send(ctx, &Letter::new(owner, contact, SubscriptionType::Unsubscribe));
+impl Farewell {
+    /// One that is to be said to `contact`, whom `owner` has had in this state.
+    pub(crate) fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) -> Self {
+        match ctx.owner_of(contact) {
+            Owner::Account(user) if ctx.tables.accounts.exists(user) => {
+                Self::in_roster(ctx, Turn::into(ctx, contact, owner, |same| same))
+            }
+            Owner::Claimed => Self::to_host_program(owner, contact, left),
+            Owner::Account(_) | Owner::Host | Owner::Elsewhere => Self { letters: Vec::new(), turn: None },
+        }
     }
-    if left.is_from() || left.is_pending_in() {
-        send(ctx, &Letter::new(owner, contact, SubscriptionType::Unsubscribed));
-    }
-}
 
-/// XEP-0077 3.2: the account of `gone` is no more, and these were its contacts. They are told, and what others had approved
-/// for it beforehand is not for whoever takes the name next.
-pub(crate) fn bury(ctx: &mut Ctx<'_>, gone: &Jid, contacts: &[(Jid, Subscription)]) {
-    for (contact, left) in contacts {
-        send_farewell(ctx, gone, contact, *left);
+    /// Whoever is blocked parts without a word (XEP-0191 3.3).
+    fn in_roster(ctx: &Ctx<'_>, mut turn: Turn) -> Self {
+        let is_heard = !blocking::has_blocked(ctx.config, &ctx.tables.accounts, &turn.owner, &turn.contact);
+        let mut letters = Vec::new();
+        for kind in [SubscriptionType::Unsubscribe, SubscriptionType::Unsubscribed] {
+            let step = turn.after.subscription.inbound(kind, false);
+            turn.after = turn.after.after(step);
+            letters.extend((step.passes && is_heard).then(|| Letter::new(&turn.contact, &turn.owner, kind)));
+        }
+        Self { letters, turn: Some(turn) }
     }
-    for name in ctx.tables.accounts.names() {
-        let contact = ctx.tables.accounts.contact(&name, gone.as_str());
-        let owner = Jid::new(Some(&name), gone.domain(), None);
-        let (true, Ok(owner)) = (contact.is_some_and(|contact| contact.approved), owner) else { continue };
-        let mut turn = Turn::into(ctx, &owner, gone, |same| same);
+
+    fn to_host_program(owner: &Jid, contact: &Jid, left: Subscription) -> Self {
+        let unsubscribe = left.is_to() || left.is_pending_out();
+        let unsubscribed = left.is_from() || left.is_pending_in();
+        let kinds = unsubscribe.then_some(SubscriptionType::Unsubscribe).into_iter();
+        let kinds = kinds.chain(unsubscribed.then_some(SubscriptionType::Unsubscribed));
+        Self { letters: kinds.map(|kind| Letter::new(owner, contact, kind)).collect(), turn: None }
+    }
+
+    /// XEP-0077 3.2: those that are to be said when the account of `gone` ends.
+    pub(crate) fn all_of(ctx: &Ctx<'_>, gone: &Jid) -> Vec<Self> {
+        let accounts = &ctx.tables.accounts;
+        let contacts = accounts.contacts(gone.local().unwrap_or_default());
+        let claimed = contacts.filter(|(address, _)| ctx.owner_of(address) == Owner::Claimed);
+        let claimed = claimed.map(|(address, c)| Self::to_host_program(gone, address, c.subscription));
+        let mut names = accounts.names();
+        names.retain(|name| accounts.contact(name, gone.as_str()).is_some());
+        names.sort_unstable();
+        let knows = names.iter().filter_map(|name| Jid::new(Some(name), gone.domain(), None).ok());
+        knows.map(|owner| Self::for_good(ctx, &owner, gone)).chain(claimed).collect()
+    }
+
+    /// The name may be somebody else's next, for whom nothing is that was approved beforehand.
+    fn for_good(ctx: &Ctx<'_>, owner: &Jid, gone: &Jid) -> Self {
+        let mut turn = Turn::into(ctx, owner, gone, |same| same);
         turn.after.approved = false;
-        match turn.store(ctx) {
-            Ok(()) => turn.push(ctx),
-            Err(error) => log::error!("{owner} still approves of {gone}, who is no more: {error}"),
+        let mut farewell = Self::in_roster(ctx, turn);
+        if ctx.owner_of(owner) == Owner::Claimed {
+            // The host program gets its own.
+            farewell.letters.clear();
+        }
+        farewell
+    }
+
+    /// What is to be recorded before it is said, with whose account it is of.
+    pub(crate) fn change(&self) -> Option<(&str, Change)> {
+        let turn = self.turn.as_ref().filter(|turn| turn.before != turn.after)?;
+        Some((turn.owner.local()?, turn.change()))
+    }
+
+    /// Says it.
+    pub(crate) fn say(&self, ctx: &mut Ctx<'_>) {
+        for letter in &self.letters {
+            match ctx.owner_of(&letter.to) {
+                Owner::Claimed if ctx.events.has_room() => letter.hand_over(ctx),
+                Owner::Claimed => log::error!("the host program misses that {} parts", letter.from),
+                _ => deliver(ctx, letter),
+            }
+        }
+        if let Some(turn) = &self.turn {
+            turn.push(ctx);
+            if turn.hides_the_owner() {
+                presence::withdraw(ctx, &turn.owner, &turn.contact);
+            }
         }
     }
 }
@@ -347,6 +401,10 @@ impl Turn {
         if let Err(error) = set(ctx, &self.owner, &self.contact, &self.before) {
             log::error!("{} and {} differ about their subscription: {error}", self.owner, self.contact);
         }
+    }
+
+    fn change(&self) -> Change {
+        Change::Contact(self.contact.clone(), self.after.clone().kept())
     }
 
     /// Tells the owner's resources, if they see any difference.

@@ -107,7 +107,7 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let mut fields = set.payload().into_iter().flat_map(Element::children);
     if fields.any(|field| field.is("remove", NS)) {
         return match set.payload().map_or(0, |query| query.children().count()) {
-            1 => remove(ctx, from, user),
+            1 => remove(ctx, from),
             _ => Err(StanzaError::because(Condition::BadRequest, "remove stands alone")),
         };
     }
@@ -126,8 +126,8 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     Ok(None)
 }
 
-fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str) -> Answer {
-    removal::remove_account(ctx, user)?;
+fn remove(ctx: &mut Ctx<'_>, from: &Jid) -> Answer {
+    removal::remove_accounts(ctx, &[from.to_bare()])?;
     log::info!("{from} has ended the account");
     Ok(None)
 }

@@ -8,10 +8,11 @@ use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
 use crate::ns::ROSTER as NS;
+use crate::presence;
 use crate::roster;
 use crate::stanza::{IqType, Stanza};
-use crate::subscriptions;
-use crate::tables::Contact;
+use crate::subscriptions::Farewell;
+use crate::tables::{Change, Contact};
 use crate::xml::Element;
 
 pub(super) const FEATURE: Feature = Feature {
@@ -72,13 +73,19 @@ fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     Ok(None)
 }
 
-/// RFC 6121 2.5.2: both sides of a subscription end with the item.
+/// RFC 6121 2.5.2: both sides of a subscription end with the item, and are recorded together.
 fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str, address: &Jid) -> Answer {
     let old = ctx.tables.accounts.contact(user, address.as_str()).filter(|contact| contact.listed);
     let subscription = old.ok_or(Condition::ItemNotFound)?.subscription;
-    roster::change(ctx, user, address, None)?;
     let owner = from.to_bare();
-    subscriptions::part(ctx, &owner, address, subscription);
+    let farewell = Farewell::new(ctx, &owner, address, subscription);
+    let mut changes = vec![(user, Change::Contact(address.clone(), None))];
+    changes.extend(farewell.change());
+    ctx.tables.change_all(changes)?;
+    if subscription.is_from() {
+        presence::withdraw(ctx, &owner, address);
+    }
+    farewell.say(ctx);
     roster::push(ctx, &owner, address);
     Ok(None)
 }

@@ -251,6 +251,10 @@ impl Reactor {
         }
         // This may change something again, which is committed before what speaks of it is sent in the next turn.
         self.forget_lost();
+        if self.connections.is_empty() {
+            // Wherever this lies, the system could take back nothing that was freed below it.
+            self.readable = VecDeque::new();
+        }
         self.has_work = !self.server.maintain();
         Ok(())
     }

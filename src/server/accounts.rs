@@ -77,7 +77,7 @@ impl Server {
     /// Ends an account and its streams, and forgets all that was kept for it.
     ///
     /// # Errors
-    /// If there is no such account.
+    /// If there is no such account, or it cannot be recorded. Then nothing has changed, and nobody was told anything.
     pub fn remove_account(&mut self, name: &str, now: Now) -> Result<(), AccountError> {
         let address = self.address_of(name)?;
         let (_, mut ctx) = self.lend(now);
@@ -198,7 +198,7 @@ fn remove(ctx: &mut Ctx<'_>, address: &Jid) -> Result<(), AccountError> {
     if !ctx.tables.accounts.exists(user) {
         return Err(AccountError::Unknown);
     }
-    removal::remove_account(ctx, user).map_err(|_| AccountError::NotRecorded)?;
+    removal::remove_accounts(ctx, std::slice::from_ref(address)).map_err(|_| AccountError::NotRecorded)?;
     log::info!("{address} was ended");
     Ok(())
 }

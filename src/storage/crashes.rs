@@ -19,7 +19,10 @@ use super::portable::account_to_element;
 use super::repair::repair;
 use super::store::{Durability, Storage, StorageError};
 use crate::jid::Jid;
-use crate::tables::{Accounts, Change, Contact, Credential, OfflineMessage, PasswordRules, Recorder};
+use crate::tables::{
+    Accounts, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, PasswordRules, Recorder,
+};
+use crate::xml::Element;
 
 /// Numbers that look like chance and come again with the seed (xorshift).
 struct Dice(u64);
@@ -253,11 +256,14 @@ fn no_accounts() -> Accounts {
     Accounts::new(RULES, b"decoy")
 }
 
-/// What changes in the n-th step of the script: a few accounts that come, meet, rename each other, and go.
+/// What changes in the n-th step of the script: a few accounts that come, meet, rename each other, say and keep things, and
+/// go. A new kind of change gets a line here, and one in [`kind`].
 fn step(n: usize) -> Vec<(&'static str, Change)> {
     let users = ["罗密欧", "juliet", "nurse", "tybalt"];
     let (user, other) = (users[n % 4], users[(n / 4 + 1) % 4]);
     let address = |user| format!("{user}@localhost").parse::<Jid>().unwrap();
+    let credential =
+        |password: String| Change::Credential(Credential::new(&password, b"salt", RULES).unwrap());
     let contact = || {
         let name = Some(format!("number {n}\nof many"));
         Some(Contact {
@@ -267,28 +273,54 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
             ..Contact::default()
         })
     };
-    match n % 11 {
-        _ if n < 4 => {
-            vec![(
-                user,
-                Change::Credential(Credential::new(&format!("password {n}"), b"salt", RULES).unwrap()),
-            )]
+    let element = |name: &'static str, ns: &'static str| {
+        Element::new(name, ns).with(Element::new("x", "urn:x").with_text(format!("number {n}\nof many")))
+    };
+    let change = match n % 17 {
+        _ if n < 4 => credential(format!("password {n}")),
+        0 => Change::Removed,
+        1 | 16 => credential(format!("new {n}")),
+        2 => Change::Contact(address(other), None),
+        // Two accounts in one line: both or none.
+        3 => {
+            return vec![
+                (user, Change::Contact(address(other), contact())),
+                (other, Change::Contact(address(user), contact())),
+            ]
         }
-        0 => vec![(user, Change::Removed)],
-        1 => {
-            vec![(user, Change::Credential(Credential::new(&format!("new {n}"), b"pepper", RULES).unwrap()))]
+        4 | 5 => {
+            let bytes = element("message", "jabber:client").to_string().into_bytes().into();
+            Change::Offline(OfflineMessage { number: n as u64, bytes })
         }
-        2 => vec![(user, Change::Contact(address(other), None))],
-        3 => vec![
-            (user, Change::Contact(address(other), contact())),
-            (other, Change::Contact(address(user), contact())),
-        ],
-        4 => {
-            let bytes = format!("<message><body>number {n}\nof many</body></message>").into_bytes().into();
-            vec![(user, Change::Offline(OfflineMessage { number: n as u64, bytes }))]
-        }
-        5 => vec![(user, Change::OfflineSent(n as u64 - 1))],
-        _ => vec![(user, Change::Contact(address(other), contact()))],
+        6 => Change::OfflineSent(n as u64 - 1),
+        7 | 8 => Change::VCard(Kept::of(&element("vCard", "vcard-temp"))),
+        9 => Change::VCard(None),
+        10 => Change::Private(element("a", "urn:a")),
+        11 => Change::Private(element("b", "urn:a")),
+        12 => Change::Private(Element::new("a", "urn:a")),
+        13 => Change::LastSeen(LastSeen { at: n as u64, status: Some("再见\n'".into()) }),
+        14 => Change::LastSeen(LastSeen { at: n as u64, status: None }),
+        15 => Change::Blocked(address(other), n % 2 == 0),
+        _ => Change::Contact(address(other), contact()),
+    };
+    vec![(user, change)]
+}
+
+/// How many kinds of changes there are.
+const KINDS: usize = 9;
+
+/// Which kind it is. One that is new does not compile until it is here, and then the script must have it.
+fn kind(change: &Change) -> usize {
+    match change {
+        Change::Credential(_) => 0,
+        Change::Removed => 1,
+        Change::Contact(..) => 2,
+        Change::Offline(_) => 3,
+        Change::OfflineSent(_) => 4,
+        Change::VCard(_) => 5,
+        Change::Private(_) => 6,
+        Change::LastSeen(_) => 7,
+        Change::Blocked(..) => 8,
     }
 }
 
@@ -371,6 +403,21 @@ fn healthy() -> FakeDisk {
 
 const DURABILITIES: [Durability; 3] =
     [Durability::Always, Durability::Every(Duration::from_secs(7)), Durability::Never];
+
+/// Each kind, and each of them to an account that is there: a step that changes nothing would prove nothing.
+#[test]
+fn the_script_has_all_kinds_of_changes() {
+    let (mut accounts, mut had) = (no_accounts(), [0; KINDS]);
+    for n in 0..STEPS {
+        let before = state(&accounts);
+        for (user, change) in step(n) {
+            let kind = kind(&change);
+            accounts.apply(user, change);
+            had[kind] += usize::from(state(&accounts) != before);
+        }
+    }
+    assert!(had.iter().all(|&times| times > 1), "{had:?}");
+}
 
 #[test]
 fn the_disk_stops_at_each_operation() {

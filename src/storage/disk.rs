@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::files;
+use super::lock::Lock;
 
 /// A folder of files that grow at their ends.
 pub(crate) trait Disk {
@@ -134,37 +135,5 @@ impl Disk for Folder {
 
     fn sync_names(&mut self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
-    }
-}
-
-/// Held while a process has a folder; the system lets it go when the process ends, however it does.
-#[derive(Debug)]
-struct Lock {
-    #[cfg(target_os = "linux")]
-    _socket: std::os::unix::net::UnixListener,
-}
-
-impl Lock {
-    /// A socket whose name is made of the folder's identity, in the namespace that has no files: nothing is left behind.
-    #[cfg(target_os = "linux")]
-    fn take(path: &Path) -> io::Result<Self> {
-        use std::os::linux::net::SocketAddrExt;
-        use std::os::unix::fs::MetadataExt;
-        use std::os::unix::net::{SocketAddr, UnixListener};
-        let folder = fs::metadata(path)?;
-        let name = format!("loquat data folder {}:{}", folder.dev(), folder.ino());
-        let taken = SocketAddr::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name));
-        taken.map(|_socket| Self { _socket }).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                io::Error::new(error.kind(), format!("{} is in use by another loquat", path.display()))
-            }
-            _ => error,
-        })
-    }
-
-    /// Other systems have no such sockets; there the user sees to it.
-    #[cfg(not(target_os = "linux"))]
-    fn take(_: &Path) -> io::Result<Self> {
-        Ok(Self {})
     }
 }

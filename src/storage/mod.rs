@@ -6,7 +6,7 @@
 //! has: a snapshot is written in slices while changes go on.
 //!
 //! Read first: [`store`] for the order of things, [`files`] for what the files look like, [`line`] and [`portable`] for
-//! what is in a line, [`disk`] for the little that is asked of a file system, [`exchange`] for documents from and for
+//! what is in a line, [`disk`] for the little that is asked of a file system, [`lock`] for who may have a folder, [`exchange`] for documents from and for
 //! other servers, [`repair`] for what is left after damage. Left out on purpose: sockets, streams, clocks.
 
 #[cfg(test)]
@@ -15,6 +15,9 @@ mod disk;
 mod exchange;
 mod files;
 mod line;
+mod lock;
+#[cfg(unix)]
+mod lock_file;
 mod portable;
 mod repair;
 mod store;

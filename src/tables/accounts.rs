@@ -26,7 +26,7 @@ pub(crate) struct Account {
     vcard: Option<Kept>,
     private: Box<[Kept]>,
     blocklist: Blocklist,
-    last_seen: Option<Box<LastSeen>>,
+    last_seen: Option<LastSeen>,
 }
 
 impl Account {
@@ -74,7 +74,7 @@ impl Account {
 
     /// When it was last here, if it ever was.
     pub(crate) fn last_seen(&self) -> Option<&LastSeen> {
-        self.last_seen.as_deref()
+        self.last_seen.as_ref()
     }
 
     fn set_private(&mut self, element: &Element) {
@@ -185,7 +185,7 @@ impl Accounts {
             (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
             (Some(account), Change::Private(element)) => account.set_private(&element),
             (Some(account), Change::Blocked(address, blocked)) => account.blocklist.set(address, blocked),
-            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(Box::new(seen)),
+            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(seen),
             (None, _) => (),
         }
     }

@@ -15,9 +15,12 @@ mod rates;
 mod roster;
 mod sessions;
 mod subscription;
+mod underway;
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::error::{Condition, StanzaError};
 
@@ -35,6 +38,7 @@ pub(crate) use rates::Rates;
 pub(crate) use roster::{Contact, Item};
 pub(crate) use sessions::{Resumption, Session, Sessions};
 pub(crate) use subscription::{Step, Subscription};
+pub(crate) use underway::Underway;
 
 /// All tables.
 pub(crate) struct Tables {
@@ -45,6 +49,7 @@ pub(crate) struct Tables {
     pub(crate) executions: Executions,
     /// Who writes down what changes; without one it ends with the process.
     pub(crate) recorder: Option<Box<dyn Recorder>>,
+    pub(crate) underway: Underway,
 }
 
 impl Tables {
@@ -59,6 +64,39 @@ impl Tables {
         self.record(&recorded)?;
         changes.into_iter().for_each(|(user, change)| self.accounts.apply(user, change));
         Ok(())
+    }
+
+    /// No message of `user` up to this number waits any more, for they are being sent. The one change that is recorded after it
+    /// has happened: else whoever is killed before they are sent would never send them.
+    pub(crate) fn send_offline(&mut self, user: &str, number: u64) {
+        self.accounts.apply(user, Change::OfflineSent(number));
+        if self.recorder.is_some() {
+            self.underway.note(user, number);
+        }
+    }
+
+    /// Commits what was recorded. What is underway is sent once this returns.
+    pub(crate) fn commit(&mut self, now: Duration) -> io::Result<()> {
+        self.record_sent();
+        self.underway.send();
+        self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.commit(now))
+    }
+
+    /// Makes safe all that was recorded and all that was sent.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.underway.send();
+        self.record_sent();
+        self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
+    }
+
+    /// Records which messages were sent, unless their account has gone since; the next of the name has messages of its own.
+    pub(crate) fn record_sent(&mut self) {
+        for (user, number) in self.underway.take_sent() {
+            let is_there = self.accounts.offline(&user).is_some_and(|offline| offline.sent() >= number);
+            if is_there && self.record(&[(&user, &Change::OfflineSent(number))]).is_err() {
+                log::error!("{user}: messages were sent that will come again after a restart, for this could not be recorded");
+            }
+        }
     }
 
     /// Records what the caller then makes happen, without asking anything else in between.

@@ -151,7 +151,9 @@ impl Unaddressed {
 
     /// Appends the stanza as one to `to`.
     pub(crate) fn write_to(&self, to: &str, out: &mut Vec<u8>) {
+        const TO: usize = " to=''".len();
         let (name, rest) = self.bytes.split_at(self.split.min(self.bytes.len()));
+        out.reserve(self.bytes.len() + TO + to.len());
         out.extend_from_slice(name);
         attribute("to", to, out);
         out.extend_from_slice(rest);
@@ -163,28 +165,33 @@ const IN_ATTRIBUTE: bool = true;
 
 /// Appends `text` with what XML needs escaped; characters that XML cannot hold become U+FFFD.
 fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    let mut done = 0;
-    for (i, &byte) in bytes.iter().enumerate() {
-        let escaped: &[u8] = match byte {
-            b'<' => b"&lt;",
-            b'>' => b"&gt;",
-            b'&' => b"&amp;",
-            b'\r' => b"&#13;",
-            b'\'' if in_attribute => b"&apos;",
-            b'\n' if in_attribute => b"&#10;",
-            b'\t' if in_attribute => b"&#9;",
-            b'\n' | b'\t' => continue,
-            0..=0x1F => REPLACEMENT,
-            // The first byte of U+FFFE and U+FFFF, and of many that are fine.
-            0xEF if bytes.get(i..i + 3).is_some_and(|c| matches!(c, [_, 0xBF, 0xBE | 0xBF])) => REPLACEMENT,
-            _ => continue,
+    let mut rest = text.as_bytes();
+    while let Some(plain) = rest.iter().position(|&byte| needs_a_look(byte)) {
+        let (before, special) = rest.split_at(plain);
+        let (escaped, length): (&[u8], usize) = match *special {
+            [b'<', ..] => (b"&lt;", 1),
+            [b'>', ..] => (b"&gt;", 1),
+            [b'&', ..] => (b"&amp;", 1),
+            [b'\r', ..] => (b"&#13;", 1),
+            [b'\'', ..] if in_attribute => (b"&apos;", 1),
+            [b'\n', ..] if in_attribute => (b"&#10;", 1),
+            [b'\t', ..] if in_attribute => (b"&#9;", 1),
+            [b'\'' | b'\n' | b'\t', ..] => (special.get(..1).unwrap_or_default(), 1),
+            [0xEF, 0xBF, 0xBE | 0xBF, ..] => (REPLACEMENT, 3),
+            [0xEF, ..] => (special.get(..1).unwrap_or_default(), 1),
+            _ => (REPLACEMENT, 1),
         };
-        out.extend_from_slice(bytes.get(done..i).unwrap_or_default());
+        out.extend_from_slice(before);
         out.extend_from_slice(escaped);
-        done = i + if byte == 0xEF { 3 } else { 1 };
+        rest = special.get(length..).unwrap_or_default();
     }
-    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    out.extend_from_slice(rest);
+}
+
+/// Whether a byte may not be written as it is: what marks up, what is white space, what XML cannot hold, and the first byte
+/// of U+FFFE and U+FFFF and of many characters that are fine.
+fn needs_a_look(byte: u8) -> bool {
+    matches!(byte, 0..=0x1F | b'&' | b'\'' | b'<' | b'>' | 0xEF)
 }
 
 const REPLACEMENT: &[u8] = "\u{FFFD}".as_bytes();

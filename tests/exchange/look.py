@@ -2,6 +2,8 @@
 """Logs in to an XMPP server on loopback, and prints the roster: one line for each contact, in order.
 
     look.py PORT HOST NAME PASSWORD MECHANISM     MECHANISM is SCRAM-SHA-1 (RFC 5802) or PLAIN (RFC 4616)
+    look.py ... messages                          prints the messages that have waited instead, which then wait no longer
+    look.py ... send ADDRESS TEXT                 sends one, and waits until the server has it
 
 Nothing but the standard library. It ends with an error if it does not get in, or if the server does not prove in turn that
 it knows the password.
@@ -16,6 +18,8 @@ import xml.etree.ElementTree as tree
 
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 ROSTER = "{jabber:iq:roster}"
+CLIENT = "{jabber:client}"
+KNOWN = {CLIENT + "body", CLIENT + "subject", "{urn:xmpp:delay}delay"}
 
 
 class Stream:
@@ -93,18 +97,54 @@ def line(item):
     return "\t".join(fields)
 
 
-def main(port, host, name, password, mechanism):
+def bind(stream):
+    stream.open()
+    stream.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
+    stream.answer("bind")
+
+
+def roster(stream):
+    stream.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+    items = stream.answer("roster").iter(ROSTER + "item")
+    print("\n".join(sorted(line(item) for item in items)))
+
+
+def messages(stream):
+    """Nothing tells which message is the last, so it is the one after which nothing comes for a while."""
+    stream.say("<presence/>")
+    stream.socket.settimeout(2)
+    while True:
+        try:
+            element = stream.hear()
+        except socket.timeout:
+            return
+        if element.tag == CLIENT + "message":
+            print(message(element))
+
+
+def message(element):
+    """Who, what, and when it was sent first: the servers' own messages are from today."""
+    stamp = min((delay.get("stamp") for delay in element.iter("{urn:xmpp:delay}delay")), default="no time")
+    when = stamp[:10] if stamp < "2010" else "lately" if stamp < "3" else stamp
+    rest = [child.tag for child in element if child.tag not in KNOWN]
+    subject = element.findtext(CLIENT + "subject") or ""
+    return "\t".join([element.get("from"), when, subject, repr(element.findtext(CLIENT + "body")), *rest])
+
+
+def send(stream, address, text):
+    stream.say(f"<message type='chat' to='{address}'><body>{text}</body></message>"
+               "<iq type='get' id='sent'><query xmlns='jabber:iq:roster'/></iq>")
+    stream.answer("sent")
+
+
+def main(port, host, name, password, mechanism, do="roster", *args):
     stream = Stream(int(port), host)
     stream.open()
     log_in = {"PLAIN": plain, "SCRAM-SHA-1": scram}[mechanism]
     if not log_in(stream, name, password):
         sys.exit(f"{name} does not get in by {mechanism}")
-    stream.open()
-    stream.say("<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>")
-    stream.answer("bind")
-    stream.say("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
-    items = stream.answer("roster").iter(ROSTER + "item")
-    print("\n".join(sorted(line(item) for item in items)))
+    bind(stream)
+    {"roster": roster, "messages": messages, "send": send}[do](stream, *args)
     stream.say("</stream:stream>")
 
 

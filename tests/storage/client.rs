@@ -57,6 +57,11 @@ impl Client {
     /// Asks, and gives the answer, which has the id that it was asked with.
     pub(crate) fn ask(&mut self, id: &str, iq: &str) -> Option<String> {
         self.say(iq);
+        self.answer(id)
+    }
+
+    /// All that comes until the end of the answer with this id.
+    pub(crate) fn answer(&mut self, id: &str) -> Option<String> {
         let start = self.hear(&format!("id='{id}'"))?;
         let tag = self.hear(">")?;
         let whole = format!("{start}{tag}");
@@ -77,7 +82,7 @@ impl Client {
         self.log_in_as(name, "r", password)
     }
 
-    fn log_in_as(&mut self, name: &str, resource: &str, password: &str) -> Option<bool> {
+    pub(crate) fn log_in_as(&mut self, name: &str, resource: &str, password: &str) -> Option<bool> {
         let answer = self.ask(
             "login",
             &format!(

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 use super::client::{fits, Client};
-use super::process::{command, complaint, printed, Place, Server};
+use super::process::{command, command_in_container, complaint, printed, Place, Server};
 
 #[test]
 fn users_of_a_folder() {
@@ -206,4 +206,32 @@ fn a_folder_deep_down() {
     assert!(fits(server.address, "a", "secret"));
     let second = command(&data, "", &["--listen", "127.0.0.1:0"]);
     assert!(String::from_utf8_lossy(&second.stderr).contains("is in use by another loquat"));
+}
+
+/// Containers that share a folder: commands reach the server, and nobody else gets the folder.
+#[test]
+fn a_folder_that_containers_share() {
+    let place = Place::new();
+    let data = place.data();
+    let mut server = Server::start(&place, &[]);
+    let Some(output) = command_in_container(&data, "secret\n", &["user", "add", "a"]) else {
+        return eprintln!(
+            "a_folder_that_containers_share is left out: this user may not have a network of its own"
+        );
+    };
+    assert!(output.status.success(), "{output:?}");
+    assert!(fits(server.address, "a", "secret"));
+    for _ in 0..2 {
+        let output = command_in_container(&data, "", &["repair"]).unwrap();
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("is in use by another loquat"),
+            "{output:?}"
+        );
+    }
+    server.signal("KILL");
+    server.wait();
+    let output = command_in_container(&data, "", &["repair"]).unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "all is whole: 1 accounts\n", "{output:?}");
+    let names = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.into_iter().any(|name| name.starts_with("lock.")));
 }

@@ -97,11 +97,12 @@ fn add(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, StanzaEr
     Ok(Done::default())
 }
 
-/// All of them, or none if one of them is not there.
+/// All of them, or none if one of them is not there or the end of one cannot be recorded.
 fn delete(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, StanzaError> {
-    for address in accounts(ctx, filled, ACCOUNTS.var)? {
-        removal::remove_account(ctx, address.local().unwrap_or_default())?;
-    }
+    let mut addresses = accounts(ctx, filled, ACCOUNTS.var)?;
+    addresses.sort_unstable();
+    addresses.dedup();
+    removal::remove_accounts(ctx, &addresses)?;
     Ok(Done::default())
 }
 
