@@ -177,6 +177,28 @@ fn an_address_of_the_host_is_a_contact() {
 }
 
 #[test]
+fn an_address_of_the_host_gives_a_contact_up() {
+    let mut room = Room::new(|_| ());
+    let romeo = room.enter("romeo", &format!("{ROSTER}<presence/>"));
+    room.heard(romeo);
+    // Whatever resource it names, a subscription is between bare addresses.
+    room.inject("<presence from='bot.localhost/v1' to='romeo@localhost/home' type='subscribe'/>");
+    shows(&room.heard(romeo), &["<presence to='romeo@localhost' from='bot.localhost' type='subscribe'/>"]);
+    room.say(romeo, "<presence to='bot.localhost' type='subscribed'/>");
+    room.events();
+    // RFC 6121 A.3.2: what it gives up is taken from it, and it is told so.
+    room.inject("<presence from='bot.localhost/v1' to='romeo@localhost' type='unsubscribe' id='1'/>");
+    assert_eq!(
+        room.events(),
+        [
+            "<presence to='bot.localhost' from='romeo@localhost/home' type='unavailable'/>",
+            "<presence from='romeo@localhost' type='unsubscribed' id='1' to='bot.localhost'/>",
+        ]
+    );
+    shows(&room.heard(romeo), &["type='unsubscribe'", "<item jid='bot.localhost' subscription='none'/>"]);
+}
+
+#[test]
 fn a_room_of_the_host_hears_that_somebody_goes() {
     let mut room = Room::new(|_| ());
     let romeo = room.enter("romeo", "<presence/><presence to='coven@rooms.localhost/Romeo'/>");

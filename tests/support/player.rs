@@ -48,7 +48,7 @@ pub fn config(script: &Script) -> Result<Config, String> {
                 let rate = Rate { burst: number(burst)?, interval: seconds_of(interval)? };
                 set_rate(&mut config.limits, name, rate)?;
             }
-            ["domain" | "account" | "subscribe" | "claim", ..] | ["from", _, _] => (),
+            ["domain" | "account" | "moved-in" | "subscribe" | "claim", ..] | ["from", _, _] => (),
             other => return Err(format!("! {}: no such setting", other.join(" "))),
         }
     }
@@ -102,6 +102,17 @@ fn set_rate(limits: &mut Limits, name: &str, rate: Rate) -> Result<(), String> {
     Ok(())
 }
 
+/// An account from another server, in the format of XEP-0227: it has a contact, who need not agree, or a request of one.
+fn moved_in(name: &str, password: &str, contact: &str, subscription: &str) -> String {
+    let roster = match subscription {
+        "asked" => format!("<presence xmlns='jabber:client' from='{contact}' type='subscribe'/>"),
+        _ => format!(
+            "<query xmlns='jabber:iq:roster'><item jid='{contact}' subscription='{subscription}'/></query>"
+        ),
+    };
+    format!("<user xmlns='urn:xmpp:pie:0' name='{name}' password='{password}'>{roster}</user>")
+}
+
 /// One way to play. `Err` says where and what.
 pub fn play(script: &Script, wire: impl Wire) -> Result<(), String> {
     let mut player = Player { wire, ears: HashMap::new(), captures: Captures::new() };
@@ -127,13 +138,17 @@ struct Ear {
 impl<W: Wire> Player<W> {
     fn set_up(&mut self, script: &Script) -> Result<(), String> {
         let domain = self.wire.server().config().domain().to_owned();
-        self.captures.insert("domain".into(), domain);
+        self.captures.insert("domain".into(), domain.clone());
         for words in &script.setup {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             let server = self.wire.server();
             match words.as_slice() {
                 ["account", name, password] => {
                     server.add_account(name, password).map_err(|e| e.to_string())?
+                }
+                ["moved-in", name, password, contact, subscription] => {
+                    let user = moved_in(name, password, contact, subscription);
+                    server.import(&user, &domain, None).map_err(|e| e.to_string())?;
                 }
                 ["subscribe", watcher, watched] => {
                     server.subscribe(watcher, watched).map_err(|e| e.to_string())?;
