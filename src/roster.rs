@@ -23,8 +23,9 @@ pub(crate) fn change(
     Ok(ctx.tables.change(owner, Change::Contact(address.clone(), contact))?)
 }
 
-/// Items are the owner's own doing, requests are others'; so neither takes the other's room.
-fn check_room(
+/// Whether there is room for a contact as it will be. Items are the owner's own doing, requests are others'; so neither
+/// takes the other's room.
+pub(crate) fn check_room(
     ctx: &Ctx<'_>,
     owner: &str,
     address: &Jid,

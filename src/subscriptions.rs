@@ -82,10 +82,19 @@ pub(crate) fn handle(
     element.remove_attr("to");
     let letter = Letter { from, to, kind, element };
     check_reachable(ctx, &letter.to)?;
-    match Turn::of_sender(ctx, &letter) {
-        Some(turn) => turn.record(ctx).and_then(|()| go_out(ctx, &letter, &turn)),
-        None => arrive(ctx, &letter).map(|arrival| tell(ctx, &letter, &arrival)),
+    let turn = Turn::of_sender(ctx, &letter);
+    let arrival = match &turn {
+        Some(turn) if !turn.step.passes => None,
+        _ => Some(Arrival::of(ctx, &letter)?),
+    };
+    record(ctx, turn.iter().chain(arrival.as_ref().and_then(Arrival::turn)))?;
+    if let Some(turn) = turn {
+        go_out(ctx, &turn);
     }
+    if let Some(arrival) = arrival {
+        tell(ctx, &letter, &arrival);
+    }
+    Ok(())
 }
 
 fn check_reachable(ctx: &Ctx<'_>, to: &Jid) -> Result<(), Condition> {
@@ -96,30 +105,27 @@ fn check_reachable(ctx: &Ctx<'_>, to: &Jid) -> Result<(), Condition> {
     }
 }
 
+/// Records what a letter does to one roster or two, if there is room for it: all of it or nothing.
+fn record<'t>(ctx: &mut Ctx<'_>, turns: impl Iterator<Item = &'t Turn>) -> Result<(), StanzaError> {
+    let turns: Vec<_> = turns.filter(|turn| turn.before != turn.after).collect();
+    for turn in &turns {
+        roster::check_room(ctx, turn.user(), &turn.contact, Some(&turn.after))?;
+    }
+    Ok(ctx.tables.change_all(turns.into_iter().map(|turn| (turn.user(), turn.change())).collect())?)
+}
+
 /// RFC 6121 3.1.2, 3.1.5, 3.2.2 and 3.3.2: the sender's side.
-fn go_out(ctx: &mut Ctx<'_>, letter: &Letter, turn: &Turn) -> Result<(), StanzaError> {
-    let arrival = match turn.step.passes {
-        true => arrive(ctx, letter).map(Some),
-        false => Ok(None),
-    };
-    let arrival = arrival.map_err(|error| {
-        turn.undo(ctx);
-        error
-    })?;
+fn go_out(ctx: &mut Ctx<'_>, turn: &Turn) {
     if turn.hides_the_owner() {
         // While the contact still sees the owner (RFC 6121 3.2.2).
         presence::withdraw(ctx, &turn.owner, &turn.contact);
     }
     turn.push(ctx);
-    if let Some(arrival) = arrival {
-        tell(ctx, letter, &arrival);
-    }
-    Ok(())
 }
 
-/// Where a letter has arrived.
+/// Where a letter arrives.
 enum Arrival {
-    /// With an account, in whose roster it has been recorded.
+    /// With an account, in whose roster it takes its turn.
     Account(Turn),
     /// With the host program.
     HostProgram,
@@ -127,17 +133,23 @@ enum Arrival {
     Nowhere,
 }
 
-/// The recipient's side, as far as it can fail.
-fn arrive(ctx: &mut Ctx<'_>, letter: &Letter) -> Result<Arrival, StanzaError> {
-    match ctx.owner_of(&letter.to) {
-        Owner::Claimed if ctx.events.has_room() => Ok(Arrival::HostProgram),
-        Owner::Claimed => Err(Condition::ResourceConstraint.into()),
-        Owner::Account(user) if ctx.tables.accounts.exists(user) => {
-            let turn = Turn::of_recipient(ctx, letter);
-            turn.record(ctx)?;
-            Ok(Arrival::Account(turn))
+impl Arrival {
+    fn of(ctx: &Ctx<'_>, letter: &Letter) -> Result<Self, Condition> {
+        match ctx.owner_of(&letter.to) {
+            Owner::Claimed if ctx.events.has_room() => Ok(Self::HostProgram),
+            Owner::Claimed => Err(Condition::ResourceConstraint),
+            Owner::Account(user) if ctx.tables.accounts.exists(user) => {
+                Ok(Self::Account(Turn::of_recipient(ctx, letter)))
+            }
+            Owner::Account(_) | Owner::Host | Owner::Elsewhere => Ok(Self::Nowhere),
         }
-        Owner::Account(_) | Owner::Host | Owner::Elsewhere => Ok(Arrival::Nowhere),
+    }
+
+    fn turn(&self) -> Option<&Turn> {
+        match self {
+            Self::Account(turn) => Some(turn),
+            Self::HostProgram | Self::Nowhere => None,
+        }
     }
 }
 
@@ -187,7 +199,9 @@ fn deliver(ctx: &mut Ctx<'_>, letter: &Letter) {
 
 /// Sends a letter of ours, about which nobody can be told if it fails.
 fn send(ctx: &mut Ctx<'_>, letter: &Letter) {
-    match arrive(ctx, letter) {
+    let arrival = Arrival::of(ctx, letter).map_err(StanzaError::from);
+    let recorded = arrival.and_then(|arrival| record(ctx, arrival.turn().into_iter()).map(|()| arrival));
+    match recorded {
         Ok(arrival) => tell(ctx, letter, &arrival),
         Err(error) => {
             log::error!("{:?} of {} does not reach {}: {error:?}", letter.kind, letter.from, letter.to);
@@ -263,7 +277,7 @@ impl Farewell {
     /// What is to be recorded before it is said, with whose account it is of.
     pub(crate) fn change(&self) -> Option<(&str, Change)> {
         let turn = self.turn.as_ref().filter(|turn| turn.before != turn.after)?;
-        Some((turn.owner.local()?, turn.change()))
+        Some((turn.user(), turn.change()))
     }
 
     /// Says it.
@@ -309,11 +323,8 @@ pub(crate) fn deny(ctx: &mut Ctx<'_>, prober: &Jid, somebody: &Jid, id: Option<&
 pub(crate) fn agree(ctx: &mut Ctx<'_>, watcher: &Jid, watched: &Jid) -> Result<(), NotRecorded> {
     let to = Turn::into(ctx, watcher, watched, Subscription::with_to);
     let from = Turn::into(ctx, watched, watcher, Subscription::with_from);
-    to.store(ctx)?;
-    from.store(ctx).map_err(|error| {
-        to.undo(ctx);
-        error
-    })?;
+    let changes = [&to, &from].map(|turn| (turn.user(), turn.change()));
+    ctx.tables.change_all(changes.into())?;
     from.push(ctx);
     to.push(ctx);
     if to.before != to.after {
@@ -382,25 +393,9 @@ impl Turn {
         Self::new(ctx, owner, contact, step)
     }
 
-    fn record(&self, ctx: &mut Ctx<'_>) -> Result<(), StanzaError> {
-        if self.before == self.after {
-            return Ok(());
-        }
-        let user = self.owner.local().unwrap_or_default();
-        roster::change(ctx, user, &self.contact, self.after.clone().kept())
-    }
-
-    /// The same, whatever the limits.
-    fn store(&self, ctx: &mut Ctx<'_>) -> Result<(), NotRecorded> {
-        set(ctx, &self.owner, &self.contact, &self.after)
-    }
-
-    /// The other side could not be recorded. If this side cannot be recorded again, either, they differ until the next
-    /// stanza between the two puts that right.
-    fn undo(&self, ctx: &mut Ctx<'_>) {
-        if let Err(error) = set(ctx, &self.owner, &self.contact, &self.before) {
-            log::error!("{} and {} differ about their subscription: {error}", self.owner, self.contact);
-        }
+    /// Whose roster, by localpart.
+    fn user(&self) -> &str {
+        self.owner.local().unwrap_or_default()
     }
 
     fn change(&self) -> Change {
@@ -428,9 +423,4 @@ fn unheard(kind: SubscriptionType, contact: &Contact, step: Step) -> Step {
         _ => step.next,
     };
     Step { next, passes: false, approves: false, answer: None }
-}
-
-fn set(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid, contact: &Contact) -> Result<(), NotRecorded> {
-    let change = Change::Contact(address.clone(), contact.clone().kept());
-    ctx.tables.change(owner.local().unwrap_or_default(), change)
 }
