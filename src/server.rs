@@ -220,6 +220,11 @@ impl Server {
         self.forget(id);
     }
 
+    /// Whether a stream is a connected resource's.
+    pub(crate) fn is_logged_in(&self, id: StreamId) -> bool {
+        self.streams.get(id).is_some_and(|stream| stream.is_bound())
+    }
+
     /// The next stream that has bytes to send or is to be closed, if any has since it was last named here.
     pub fn next_dirty(&mut self) -> Option<StreamId> {
         self.outboxes.next_dirty()

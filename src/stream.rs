@@ -89,6 +89,11 @@ impl Stream {
         self.deadline
     }
 
+    /// Whether it is a resource's (RFC 6120 section 7).
+    pub(crate) fn is_bound(&self) -> bool {
+        matches!(self.phase, Phase::Bound(_))
+    }
+
     /// Whether anything more is read.
     pub(crate) fn reads(&self) -> bool {
         !matches!(self.phase, Phase::Detached(_) | Phase::Ended)

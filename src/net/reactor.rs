@@ -1,7 +1,8 @@
 //! The server with its sockets: one thread, one poll, every connection.
 //!
 //! Read first: [`Server`], and epoll(7) on edge-triggered readiness. A turn is: wait, accept, read a little from each
-//! readable socket, do what is due, then write once to each stream that has something to send. A read that fills the
+//! readable socket, do what is due, then write once to each stream that has something to send. Of those who are not logged
+//! in yet only a few are read from in a turn, so that a storm of them does not stall those who are. A read that fills the
 //! buffer puts its socket in line for the next turn; one that does not has emptied it. Sockets are registered for
 //! both directions from the start, which costs nothing while they are idle, and are never registered again.
 //! Left out on purpose: signals, files, flags; the program or the host has those.
@@ -30,8 +31,10 @@ const WATCHED: Token = Token(1_023);
 const FIRST_CONNECTION: usize = 1_024;
 /// Bytes read from one connection in one turn.
 const READ_BYTES: usize = 16_384;
-/// Connections accepted from one listener in one turn, so that a storm of them does not stall those who are in.
+/// Connections accepted from one listener in one turn.
 const ACCEPTS: usize = 64;
+/// Connections read from in one turn that are not logged in. Proving a password can take a millisecond.
+const NEWCOMERS: usize = 16;
 /// Events taken from the system in one turn.
 const EVENTS: usize = 1_024;
 /// How long a listener rests when the system has no more descriptors, unless a connection ends before.
@@ -52,7 +55,7 @@ pub struct Reactor {
     /// By the slot of the stream's id.
     connections: Vec<Option<Connection>>,
     /// Those that may have more to read.
-    readable: VecDeque<StreamId>,
+    readable: Lines,
     /// Those whose connection is gone, which the server has not been told.
     lost: Vec<StreamId>,
     scratch: Box<[u8]>,
@@ -77,7 +80,7 @@ struct Listener {
 struct Connection {
     id: StreamId,
     socket: TcpStream,
-    /// In line in [`Reactor::readable`].
+    /// In [`Reactor::readable`].
     in_line: bool,
     /// The system took less than was offered; it says when it takes more.
     blocked: bool,
@@ -87,6 +90,34 @@ struct Connection {
     ended_by_peer: bool,
     /// We send no more; what still comes is thrown away.
     ended_by_us: bool,
+}
+
+/// Who waits to be read from.
+#[derive(Default)]
+struct Lines {
+    members: Vec<StreamId>,
+    /// Those who are not logged in.
+    newcomers: VecDeque<StreamId>,
+}
+
+impl Lines {
+    fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.newcomers.is_empty()
+    }
+
+    fn push(&mut self, id: StreamId, server: &Server) {
+        match server.is_logged_in(id) {
+            true => self.members.push(id),
+            false => self.newcomers.push_back(id),
+        }
+    }
+
+    /// Whose turn it is: all members, and then some newcomers.
+    fn take_turn(&mut self) -> Vec<StreamId> {
+        let mut turn = std::mem::take(&mut self.members);
+        turn.extend(self.newcomers.drain(..NEWCOMERS.min(self.newcomers.len())));
+        turn
+    }
 }
 
 impl Reactor {
@@ -126,7 +157,7 @@ impl Reactor {
             events: mio::Events::with_capacity(EVENTS),
             listeners,
             connections: Vec::new(),
-            readable: VecDeque::new(),
+            readable: Lines::default(),
             lost: Vec::new(),
             writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -233,11 +264,9 @@ impl Reactor {
         self.may_have_events = self.events.iter().count() == self.events.capacity();
         self.note_events();
         self.accept_waiting();
-        for _ in 0..self.readable.len() {
-            if let Some(id) = self.readable.pop_front() {
-                self.read(id);
-                self.forget_lost();
-            }
+        for id in self.readable.take_turn() {
+            self.read(id);
+            self.forget_lost();
         }
         let now = self.clock.now();
         self.next_tick = self.server.tick(now);
@@ -253,7 +282,7 @@ impl Reactor {
         self.forget_lost();
         if self.connections.is_empty() {
             // Wherever this lies, the system could take back nothing that was freed below it.
-            self.readable = VecDeque::new();
+            self.readable = Lines::default();
         }
         self.has_work = !self.server.maintain();
         Ok(())
@@ -271,13 +300,13 @@ impl Reactor {
             let slot = number.wrapping_sub(FIRST_CONNECTION);
             let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
             connection.end_in_sight |= event.is_read_closed() || event.is_error();
-            if (event.is_readable() || connection.end_in_sight) && !connection.in_line {
-                connection.in_line = true;
-                self.readable.push_back(connection.id);
-            }
             if event.is_writable() && connection.blocked {
                 connection.blocked = false;
                 self.writable.push(connection.id);
+            }
+            if (event.is_readable() || connection.end_in_sight) && !connection.in_line {
+                connection.in_line = true;
+                self.readable.push(connection.id, &self.server);
             }
         }
     }
@@ -353,7 +382,7 @@ impl Reactor {
             Ok(read) => {
                 if read == self.scratch.len() || connection.end_in_sight {
                     connection.in_line = true;
-                    self.readable.push_back(id);
+                    self.readable.push(id, &self.server);
                 }
                 if !connection.ended_by_us {
                     let bytes = self.scratch.get(..read).unwrap_or_default();
@@ -364,7 +393,7 @@ impl Reactor {
                 ErrorKind::WouldBlock => (),
                 ErrorKind::Interrupted => {
                     connection.in_line = true;
-                    self.readable.push_back(id);
+                    self.readable.push(id, &self.server);
                 }
                 _ => self.drop_connection(id),
             },
@@ -517,6 +546,37 @@ mod tests {
         reactor.poll_once(None).unwrap();
         assert_eq!(reactor.next_deadline(), None);
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    /// Everything is in the sockets before the turns begin, so what a turn does is no matter of time.
+    #[test]
+    fn newcomers_wait_for_those_who_are_in() {
+        const LOGIN: &str = "<iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>a</username>\
+                             <password>secret</password><resource>x</resource></query></iq>";
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut reactor = Reactor::bind(Config::new("localhost").unwrap(), &[loopback]).unwrap();
+        reactor.server().add_account("a", "secret").unwrap();
+        let address = reactor.local_addresses().next().unwrap();
+        let header = format!("<s:stream xmlns:s='{}' xmlns='{}'>", crate::ns::STREAM, crate::ns::CLIENT);
+        let connect = || TcpStream::connect(address).unwrap();
+        let say = |client: &mut TcpStream, text: &str| client.write_all(text.as_bytes()).unwrap();
+        let hears = |client: &mut TcpStream| {
+            client.set_nonblocking(true).unwrap();
+            client.read(&mut [0; 1000]).is_ok()
+        };
+        let mut one = connect();
+        let mut newcomers: Vec<TcpStream> = (0..2 * NEWCOMERS).map(|_| connect()).collect();
+        say(&mut one, &(header.clone() + LOGIN));
+        host(&mut reactor);
+        assert!(hears(&mut one));
+        newcomers.iter_mut().for_each(|client| say(client, &header));
+        say(&mut one, "<iq type='get' id='2' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+        reactor.poll_once(Some(Duration::ZERO)).unwrap();
+        assert!(hears(&mut one), "it waited for newcomers");
+        assert_eq!(newcomers.iter_mut().filter_map(|client| hears(client).then_some(())).count(), NEWCOMERS);
+        assert_eq!(reactor.next_deadline(), Some(Duration::ZERO));
+        host(&mut reactor);
+        assert_eq!(newcomers.iter_mut().filter_map(|client| hears(client).then_some(())).count(), NEWCOMERS);
     }
 
     #[test]
