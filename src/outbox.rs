@@ -175,6 +175,10 @@ impl Outboxes {
             }
             drop_vacant(&mut self.slots);
         }
+        if self.slots.is_empty() {
+            // Small as they are, they lie between what a crowd has left and the end of the heap.
+            (self.dirty, self.doomed, self.spares) = Default::default();
+        }
     }
 
     /// Sends a stanza or another child of the stream. `false` if the stream takes no more.
