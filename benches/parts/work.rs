@@ -21,6 +21,10 @@ const CLIENT: &str = "jabber:client";
 const CONTACTS: u32 = 200;
 /// Others who are online while two chat.
 const CROWD: u32 = 10_000;
+/// Contacts of two who chat.
+const MANY_CONTACTS: u32 = 1_000;
+/// Other accounts beside the one whose roster changes.
+const MANY_ACCOUNTS: u32 = 100_000;
 /// Rounds of key derivation, as by default.
 const ITERATIONS: u32 = 4_096;
 
@@ -62,14 +66,21 @@ pub(crate) const PARTS: &[Part] = &[
         what: "a message from one to another, bytes to bytes, small",
         beside: Some("bare-small"),
         each: 1,
-        prepare: || route(SMALL, 0),
+        prepare: || route(SMALL, |_| ()),
     },
     Part {
         name: "crowd-small",
         what: "the same with 10,000 others online",
         beside: Some("bare-small"),
         each: 1,
-        prepare: || route(SMALL, CROWD),
+        prepare: || route(SMALL, crowd),
+    },
+    Part {
+        name: "contacts-small",
+        what: "the same between two who have 1,000 contacts each",
+        beside: Some("bare-small"),
+        each: 1,
+        prepare: || route(SMALL, contacts),
     },
     Part {
         name: "bare-seed",
@@ -97,7 +108,7 @@ pub(crate) const PARTS: &[Part] = &[
         what: "a message from one to another, with an extension",
         beside: Some("bare-seed"),
         each: 1,
-        prepare: || route(SEED, 0),
+        prepare: || route(SEED, |_| ()),
     },
     Part {
         name: "presence",
@@ -142,6 +153,13 @@ pub(crate) const PARTS: &[Part] = &[
         prepare: || subscribe(Room::new(), None),
     },
     Part {
+        name: "subscribe-many",
+        what: "the same beside 100,000 accounts",
+        beside: None,
+        each: 1,
+        prepare: || subscribe(with_accounts(), None),
+    },
+    Part {
         name: "journal",
         what: "the same, with the journal appended to (not synced)",
         beside: None,
@@ -179,20 +197,44 @@ fn write(stanza: &'static str) -> Box<dyn FnMut()> {
     })
 }
 
-/// From `u0` to `u1`, with so many others online.
-fn route(stanza: &'static str, others: u32) -> Box<dyn FnMut()> {
+/// From `u0` to `u1`, beside whatever else is in the room.
+fn route(stanza: &'static str, furnish: fn(&mut Room)) -> Box<dyn FnMut()> {
     let mut room = Room::new();
     let from = room.enter("u0");
     room.enter("u1");
-    for i in 0..others {
-        room.enter(&format!("other{i}"));
-    }
+    furnish(&mut room);
     room.say(from, stanza);
     assert!(room.deliver() > stanza.len(), "it arrives, with a `from`");
     Box::new(move || {
         room.say(from, stanza);
         black_box(room.deliver());
     })
+}
+
+/// Others who are online.
+fn crowd(room: &mut Room) {
+    for i in 0..CROWD {
+        room.enter(&format!("other{i}"));
+    }
+}
+
+/// Contacts of `u0` and `u1` alike.
+fn contacts(room: &mut Room) {
+    for name in (0..MANY_CONTACTS).map(|i| format!("contact{i}")) {
+        room.add_account(&name);
+        for owner in ["u0", "u1"] {
+            room.server.subscribe(owner, &name).expect("both have an account");
+            room.server.subscribe(&name, owner).expect("both have an account");
+        }
+    }
+}
+
+fn with_accounts() -> Room {
+    let mut room = Room::new();
+    for i in 0..MANY_ACCOUNTS {
+        room.add_account(&format!("other{i}"));
+    }
+    room
 }
 
 /// One who is away and back, and whose contacts are told.
