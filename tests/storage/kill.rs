@@ -229,6 +229,8 @@ struct Actor {
     changes: usize,
     /// What was asked for when the server went: the account as it may be now as well.
     open: Vec<Account>,
+    /// An account before it got the messages that waited for it, if nothing was acknowledged since then: they may come again.
+    got: Option<Account>,
     /// The accounts that were changed since the last look.
     touched: BTreeSet<String>,
     /// Messages that were sent when the server went, to one who has not got them.
@@ -242,6 +244,7 @@ impl Actor {
             accounts: BTreeMap::new(),
             changes: 0,
             open: Vec::new(),
+            got: None,
             touched: BTreeSet::new(),
             underway: 0,
         }
@@ -271,6 +274,7 @@ impl Actor {
         self.open = request.states.clone();
         client.say(&request.text);
         hear(&mut client, &request, &account)?;
+        self.got = matches!(request.acknowledged, Acknowledged::Messages).then_some(account);
         self.accounts.extend(self.open.pop().map(|new| (name, new)));
         self.open.clear();
         Some(())
@@ -278,7 +282,8 @@ impl Actor {
 
     /// Looks whether the server has it all; at everything, or at what was changed lately.
     fn check(&mut self, address: SocketAddr, names: &[&str], everything: bool) {
-        let open = std::mem::take(&mut self.open);
+        let mut open = std::mem::take(&mut self.open);
+        open.extend(self.got.take());
         let touched = std::mem::take(&mut self.touched);
         for (name, account) in &mut self.accounts {
             if !everything && !touched.contains(name) {
