@@ -11,8 +11,7 @@ use crate::config::Config;
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
-use crate::router;
-use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::stanza::{Kind, PresenceType};
 use crate::tables::Accounts;
 
 /// What a sender is told of the own block.
@@ -31,22 +30,18 @@ pub(crate) fn has_blocked(config: &Config, accounts: &Accounts, owner: &Jid, add
         && !(address.local().is_none() && config.is_ours(address.domain()))
 }
 
-/// XEP-0191 3.3: refuses a stanza that is not to get to `to`. `false` if it may go on.
-pub(crate) fn stops(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> bool {
+/// XEP-0191 3.3: whether a stanza may go on to `to`; if not, what its sender is told, if anything.
+pub(crate) fn check(ctx: &Ctx<'_>, from: &Jid, to: &Jid, kind: Kind) -> Result<(), Option<StanzaError>> {
     let (config, accounts) = (ctx.config, &ctx.tables.accounts);
     if has_blocked(config, accounts, from, to) {
         let error = StanzaError::because(Condition::NotAcceptable, "you have blocked this address");
-        router::refuse(ctx, from, stanza, &error.with_detail("blocked", ERRORS));
-        return true;
+        return Err(Some(error.with_detail("blocked", ERRORS)));
     }
-    match stanza.kind {
+    match kind {
         // Its sender's roster has its part in it, wherever it goes.
-        Kind::Presence(PresenceType::Subscription(_)) => return false,
-        _ if !has_blocked(config, accounts, to, from) => return false,
-        Kind::Presence(_) => (),
-        Kind::Message(_) | Kind::Iq(_) => {
-            router::refuse(ctx, from, stanza, &Condition::ServiceUnavailable.into());
-        }
+        Kind::Presence(PresenceType::Subscription(_)) => Ok(()),
+        _ if !has_blocked(config, accounts, to, from) => Ok(()),
+        Kind::Presence(_) => Err(None),
+        Kind::Message(_) | Kind::Iq(_) => Err(Some(Condition::ServiceUnavailable.into())),
     }
-    true
 }

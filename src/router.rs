@@ -85,7 +85,7 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
         // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
         return;
     }
-    if blocking::stops(ctx, &from, &to, &stanza) {
+    if is_stopped(ctx, &from, &to, &stanza) {
         return;
     }
     let user = to.local().unwrap_or_default();
@@ -102,6 +102,15 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
         stanza.element.push(Node::Element(delay::note(ctx.config, then)));
     }
     route(ctx, &from, &to, &stanza);
+}
+
+/// XEP-0191 3.3: whether a block is in a stanza's way. Its sender is told what may be told.
+pub(crate) fn is_stopped(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> bool {
+    let Err(error) = blocking::check(ctx, from, to, stanza.kind) else { return false };
+    if let Some(error) = error {
+        refuse(ctx, from, stanza, &error);
+    }
+    true
 }
 
 /// Answers a stanza with an error, where that is allowed.

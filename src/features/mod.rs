@@ -246,7 +246,7 @@ pub(crate) fn element(
 /// RFC 6121 section 8, the part before routing: what is for the server or the sender's own account is answered here,
 /// what is for others goes on.
 pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
-    if stanza.to.as_ref().is_some_and(|to| crate::blocking::stops(ctx, from, to, stanza)) {
+    if stanza.to.as_ref().is_some_and(|to| router::is_stopped(ctx, from, to, stanza)) {
         return;
     }
     let own = |to: &Jid| to.as_str() == from.bare_str();

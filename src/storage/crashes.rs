@@ -15,9 +15,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::disk::Disk;
+use super::error::StorageError;
 use super::portable::account_to_element;
 use super::repair::repair;
-use super::store::{Durability, Storage, StorageError};
+use super::store::{Durability, Storage};
 use crate::jid::Jid;
 use crate::tables::{
     Accounts, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, PasswordRules, Recorder,

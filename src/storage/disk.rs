@@ -8,7 +8,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::files;
 use super::lock::Lock;
 
 /// A folder of files that grow at their ends.
@@ -63,14 +62,6 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The domain whose accounts are in it; `None` if it has none yet.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn domain(&mut self) -> io::Result<Option<String>> {
-        files::domain(self)
     }
 
     fn writable(&mut self, name: &str) -> io::Result<&mut File> {

@@ -19,10 +19,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::disk::Disk;
+use super::disk::{Disk, Folder};
+use super::error::StorageError;
 use super::line;
 use super::portable::NS;
-use super::store::StorageError;
 use crate::xml::{Element, Item, Reader, XmlLimits};
 
 /// The version of the format; a newer one is refused.
@@ -302,6 +302,16 @@ pub(super) fn read_journal(
         }
     }
     Ok(read)
+}
+
+impl Folder {
+    /// The domain whose accounts are in it; `None` if it has none yet.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn domain(&mut self) -> io::Result<Option<String>> {
+        domain(self)
+    }
 }
 
 /// The domain whose accounts a folder has, if it has any file that says so.

@@ -11,6 +11,8 @@
 use std::io;
 use std::path::Path;
 
+#[cfg(target_os = "linux")]
+use super::lock_file::in_use;
 #[cfg(unix)]
 use super::lock_file::LockFile;
 
@@ -52,10 +54,4 @@ fn take_name(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
         io::ErrorKind::AddrInUse => in_use(path),
         _ => error,
     })
-}
-
-#[cfg(unix)]
-pub(super) fn in_use(path: &Path) -> io::Error {
-    let text = format!("{} is in use by another loquat", path.display());
-    io::Error::new(io::ErrorKind::AddrInUse, text)
 }

@@ -15,8 +15,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use super::lock::in_use;
-
 const PREFIX: &str = "lock.";
 
 /// Bytes of a path that the system's socket addresses have room for, with some to spare.
@@ -61,6 +59,12 @@ impl Drop for LockFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// What whoever comes too late is told.
+pub(super) fn in_use(folder: &Path) -> io::Error {
+    let text = format!("{} is in use by another loquat", folder.display());
+    io::Error::new(ErrorKind::AddrInUse, text)
 }
 
 /// The names of the other sockets.

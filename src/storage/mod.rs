@@ -6,12 +6,14 @@
 //! has: a snapshot is written in slices while changes go on.
 //!
 //! Read first: [`store`] for the order of things, [`files`] for what the files look like, [`line`] and [`portable`] for
-//! what is in a line, [`disk`] for the little that is asked of a file system, [`lock`] for who may have a folder, [`exchange`] for documents from and for
-//! other servers, [`repair`] for what is left after damage. Left out on purpose: sockets, streams, clocks.
+//! what is in a line, [`disk`] for the little that is asked of a file system, [`lock`] for who may have a folder,
+//! [`exchange`] for documents from and for other servers, [`repair`] for what is left after damage. Left out on purpose:
+//! sockets, streams, clocks.
 
 #[cfg(test)]
 mod crashes;
 mod disk;
+mod error;
 mod exchange;
 mod files;
 mod line;
@@ -23,7 +25,8 @@ mod repair;
 mod store;
 
 pub use disk::Folder;
+pub use error::StorageError;
 pub use exchange::{account_line, Document, DocumentError, Export, Part};
 pub(crate) use files::LIMITS;
 pub(crate) use portable::{read_user, User};
-pub use store::{Durability, Storage, StorageError};
+pub use store::{Durability, Storage};

@@ -8,8 +8,9 @@
 use std::io;
 
 use super::disk::{Disk, Folder};
+use super::error::StorageError;
 use super::files::{self, Piece, Pieces};
-use super::store::{apply, Durability, Storage, StorageError};
+use super::store::{apply, Durability, Storage};
 use crate::tables::{Accounts, PasswordRules};
 
 impl Storage {

@@ -8,11 +8,11 @@
 //! Read first: [`super`] for the files, [`super::files`] for what is in them. Left out on purpose: when a turn ends;
 //! [`crate::server`] says so.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use super::disk::{Disk, Folder};
+use super::error::StorageError;
 use super::files::{self, ReadJournal, UNFINISHED};
 use super::line;
 use super::portable::{self, read_user};
@@ -33,60 +33,6 @@ pub enum Durability {
     Every(Duration),
     /// When the system likes.
     Never,
-}
-
-/// Why a folder's accounts cannot be read.
-#[derive(Debug)]
-pub enum StorageError {
-    /// The system said so.
-    Io(io::Error),
-    /// What was synced has changed since.
-    Damaged {
-        /// Which file.
-        file: String,
-        /// Bytes before the damage.
-        at: u64,
-    },
-    /// A file that others need is not there.
-    Missing {
-        /// Which file.
-        file: String,
-    },
-    /// A newer version of this program has written it.
-    Newer {
-        /// Which file.
-        file: String,
-    },
-    /// The accounts are at another domain.
-    OtherDomain {
-        /// Which domain.
-        domain: String,
-    },
-}
-
-impl fmt::Display for StorageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const REPAIR: &str = "`loquat repair` keeps what is whole and puts the rest aside";
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            Self::Damaged { file, at } => write!(f, "{file} is damaged at byte {at}; {REPAIR}"),
-            Self::Missing { file } => write!(f, "{file} is missing; {REPAIR}"),
-            Self::Newer { file } => write!(f, "{file} was written by a newer loquat"),
-            Self::OtherDomain { domain } => write!(
-                f,
-                "the accounts in the data folder are at {domain}; to move them to another domain, export them and \
-                 import them into a new folder with --as-domain {domain}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StorageError {}
-
-impl From<io::Error> for StorageError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 /// A data folder in use.
