@@ -515,19 +515,26 @@ mod tests {
         assert_eq!(server.subscribe("a", "B"), Ok(()));
     }
 
-    /// Takes down every change but one.
-    struct Forgetful {
+    /// Takes down so many changes and no more, and the kind of each.
+    #[derive(Default)]
+    struct Diary {
         left: usize,
+        entries: Rc<RefCell<Vec<&'static str>>>,
     }
 
-    impl Recorder for Forgetful {
+    fn forgetful(left: usize) -> Option<Box<dyn Recorder>> {
+        Some(Box::new(Diary { left, ..Diary::default() }))
+    }
+
+    impl Recorder for Diary {
         fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
-            for _ in changes {
-                self.left = self.left.wrapping_sub(1);
-                if self.left == usize::MAX {
-                    return Err(io::ErrorKind::StorageFull.into());
-                }
-            }
+            self.left = self.left.checked_sub(changes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            self.entries.borrow_mut().extend(changes.iter().map(|(_, change)| match change {
+                Change::Offline(_) => "a message waits",
+                Change::OfflineSent(_) => "it was sent",
+                Change::Removed => "the account goes",
+                _ => "something else",
+            }));
             Ok(())
         }
 
@@ -536,6 +543,7 @@ mod tests {
         }
 
         fn commit(&mut self, _: Duration) -> io::Result<()> {
+            self.entries.borrow_mut().push("commit");
             Ok(())
         }
 
@@ -566,7 +574,7 @@ mod tests {
         server.receive(id, before.as_bytes(), now);
         let heard = server.outgoing(id).bytes.len();
         server.sent(id, heard);
-        server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+        server.tables.recorder = forgetful(changes);
         server.receive(id, said.as_bytes(), now);
         let heard = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
         let state = |owner: &str, contact: &str| {
@@ -630,42 +638,6 @@ mod tests {
             .map(|(owner, contact)| server.tables.accounts.contact(owner, contact).map(|c| c.subscription))
     }
 
-    /// Writes the kinds of changes down.
-    struct Diary(Rc<RefCell<Vec<&'static str>>>);
-
-    impl Recorder for Diary {
-        fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
-            self.0.borrow_mut().extend(changes.iter().map(|(_, change)| match change {
-                Change::Offline(_) => "a message waits",
-                Change::OfflineSent(_) => "it was sent",
-                Change::Removed => "the account goes",
-                _ => "something else",
-            }));
-            Ok(())
-        }
-
-        fn status(&self) -> StorageStatus {
-            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, refuses: false }
-        }
-
-        fn commit(&mut self, _: Duration) -> io::Result<()> {
-            self.0.borrow_mut().push("commit");
-            Ok(())
-        }
-
-        fn next_commit(&self) -> Option<Duration> {
-            None
-        }
-
-        fn sync(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-
-        fn maintain(&mut self, _: &Accounts) -> bool {
-            true
-        }
-    }
-
     /// Else a kill between the two would lose what was acknowledged to its sender.
     #[test]
     fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
@@ -674,7 +646,7 @@ mod tests {
         for removed in [false, true] {
             let (mut server, [romeo, _]) = house();
             let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
-            server.tables.recorder = Some(Box::new(Diary(diary.clone())));
+            server.tables.recorder = Some(Box::new(Diary { left: usize::MAX, entries: diary.clone() }));
             server.receive(romeo, AWAY.as_bytes(), now);
             heard(&mut server, romeo);
             diary.borrow_mut().clear();
@@ -755,7 +727,7 @@ mod tests {
         for (number, (remove, changes)) in ways.into_iter().enumerate() {
             let (mut server, [romeo, juliet]) = house();
             for left in 0..changes {
-                server.tables.recorder = Some(Box::new(Forgetful { left }));
+                server.tables.recorder = forgetful(left);
                 assert!(!remove(&mut server, [romeo, juliet]), "way {number}, after {left}");
                 let both = Some(Subscription::Both);
                 assert_eq!(states(&server), [both, both], "way {number}, after {left}");
@@ -763,7 +735,7 @@ mod tests {
                 assert_eq!(told, ["", ""], "way {number}, after {left}");
                 assert_eq!((server.status().sessions, server.status().accounts), (2, 3));
             }
-            server.tables.recorder = Some(Box::new(Forgetful { left: changes }));
+            server.tables.recorder = forgetful(changes);
             assert!(remove(&mut server, [romeo, juliet]), "way {number}");
             assert_eq!(states(&server), [None, Some(Subscription::None)], "way {number}");
         }
