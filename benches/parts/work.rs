@@ -20,7 +20,7 @@ const CLIENT: &str = "jabber:client";
 /// Contacts of one whose presence changes.
 const CONTACTS: u32 = 200;
 /// Others who are online while two chat.
-const CROWD: u32 = 10_000;
+const CROWD: u32 = 100_000;
 /// Contacts of two who chat.
 const MANY_CONTACTS: u32 = 1_000;
 /// Other accounts beside the one whose roster changes.
@@ -70,7 +70,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         name: "crowd-small",
-        what: "the same with 10,000 others online",
+        what: "the same with 100,000 others online",
         beside: Some("bare-small"),
         each: 1,
         prepare: || route(SMALL, crowd),
@@ -199,7 +199,9 @@ fn write(stanza: &'static str) -> Box<dyn FnMut()> {
 
 /// From `u0` to `u1`, beside whatever else is in the room.
 fn route(stanza: &'static str, furnish: fn(&mut Room)) -> Box<dyn FnMut()> {
-    let mut room = Room::new();
+    let mut config = config(1);
+    config.limits.connections = 2 * CROWD as usize;
+    let mut room = Room::with(config);
     let from = room.enter("u0");
     room.enter("u1");
     furnish(&mut room);
