@@ -528,7 +528,7 @@ mod tests {
 
     impl Recorder for Diary {
         fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
-            self.left = self.left.checked_sub(changes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            self.left = self.left.checked_sub(changes.len()).ok_or(io::ErrorKind::WriteZero)?;
             self.entries.borrow_mut().extend(changes.iter().map(|(_, change)| match change {
                 Change::Offline(_) => "a message waits",
                 Change::OfflineSent(_) => "it was sent",

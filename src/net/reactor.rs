@@ -206,7 +206,8 @@ impl Reactor {
     /// If the system cannot watch it.
     #[cfg(unix)]
     pub fn watch(&self, descriptor: &impl std::os::fd::AsRawFd) -> io::Result<()> {
-        let mut source = SourceFd(&descriptor.as_raw_fd());
+        let descriptor = descriptor.as_raw_fd();
+        let mut source = SourceFd(&descriptor);
         self.poll.registry().register(&mut source, WATCHED, Interest::READABLE | Interest::WRITABLE)
     }
 

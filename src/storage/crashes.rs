@@ -185,7 +185,7 @@ impl Disk for FakeDisk {
         let taken = if incomplete { bytes.len() / 2 } else { bytes.len() };
         platter.files[file].content.extend_from_slice(&bytes[..taken]);
         if incomplete {
-            Err(ErrorKind::StorageFull.into())
+            Err(ErrorKind::WriteZero.into())
         } else {
             Ok(())
         }
