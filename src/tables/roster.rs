@@ -4,8 +4,6 @@
 //! into it (RFC 6121 3.1.3): such a contact is no item, and nobody is shown it.
 //! Left out on purpose: how a subscription comes about ([`super::subscription`]), how many items there may be.
 
-use std::collections::BTreeMap;
-
 use super::subscription::{Step, Subscription};
 use crate::codec::sha1;
 use crate::jid::Jid;
@@ -86,7 +84,8 @@ impl Item<'_> {
 /// The contacts of one account, by bare address.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    contacts: BTreeMap<Jid, Contact>,
+    /// In the order of their addresses. Most rosters are short, and a list has little to spare.
+    contacts: Vec<(Jid, Contact)>,
     /// The sum of the marks of all items. It says what is in the roster, not how it came there, so it is the same after a
     /// restart, and nobody has to keep it.
     marks: u64,
@@ -95,12 +94,18 @@ pub(crate) struct Roster {
 impl Roster {
     /// All contacts in the order of their addresses.
     pub(crate) fn contacts(&self) -> impl Iterator<Item = (&Jid, &Contact)> {
-        self.contacts.iter()
+        self.contacts.iter().map(|(address, contact)| (address, contact))
     }
 
     /// One contact.
     pub(crate) fn contact(&self, address: &str) -> Option<&Contact> {
-        self.contacts.get(address)
+        let (_, contact) = self.contacts.get(self.place(address).ok()?)?;
+        Some(contact)
+    }
+
+    /// Where a contact is, or else would be.
+    fn place(&self, address: &str) -> Result<usize, usize> {
+        self.contacts.binary_search_by(|(other, _)| other.as_str().cmp(address))
     }
 
     /// Adds, changes or removes a contact.
@@ -108,12 +113,26 @@ impl Roster {
         let mark =
             |contact: Option<&Contact>| contact.and_then(Contact::item).map_or(0, |item| item.mark(&address));
         let new = mark(contact.as_ref());
-        let old = mark(self.contacts.get(&address));
+        let old = mark(self.contact(address.as_str()));
         self.marks = self.marks.wrapping_sub(old).wrapping_add(new);
-        match contact {
-            Some(contact) => self.contacts.insert(address, contact),
-            None => self.contacts.remove(&address),
-        };
+        match (self.place(address.as_str()), contact) {
+            (Ok(place), Some(contact)) => {
+                if let Some((_, old)) = self.contacts.get_mut(place) {
+                    *old = contact;
+                }
+            }
+            (Err(place), Some(contact)) => self.insert(place, (address, contact)),
+            (Ok(place), None) => drop(self.contacts.remove(place)),
+            (Err(_), None) => (),
+        }
+    }
+
+    /// A long list grows by a quarter, a short one by what is needed.
+    fn insert(&mut self, place: usize, contact: (Jid, Contact)) {
+        if self.contacts.len() == self.contacts.capacity() {
+            self.contacts.reserve_exact(1 + self.contacts.len() / 4);
+        }
+        self.contacts.insert(place, contact);
     }
 
     /// What the items are, in short (RFC 6121 2.6): equal for equal items.
