@@ -138,14 +138,6 @@ impl Client {
     }
 }
 
-const NO_LIMITS: XmlLimits = XmlLimits {
-    stanza_bytes: usize::MAX,
-    depth: usize::MAX,
-    elements: usize::MAX,
-    attributes: usize::MAX,
-    namespaces: usize::MAX - 3,
-};
-
 impl World {
     fn new(seed: u64, loud: bool) -> Self {
         let mut config = Config::new("localhost").unwrap();
@@ -247,7 +239,7 @@ impl World {
             user,
             resource,
             id,
-            reader: Reader::new(NO_LIMITS),
+            reader: Reader::new(XmlLimits::NONE),
             available: false,
             interested: false,
             roster: BTreeMap::new(),

@@ -11,15 +11,6 @@ use super::scram;
 use super::script::{seconds_of, Script, Step, What};
 use super::wire::Wire;
 
-/// Tests do not limit what the server says.
-const NO_LIMITS: XmlLimits = XmlLimits {
-    stanza_bytes: usize::MAX,
-    depth: usize::MAX,
-    elements: usize::MAX,
-    attributes: usize::MAX,
-    namespaces: usize::MAX - 3,
-};
-
 const ROOT: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 
 const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
@@ -238,7 +229,7 @@ impl<W: Wire> Player<W> {
         let ear = self
             .ears
             .entry(client.into())
-            .or_insert_with(|| Ear { reader: Reader::new(NO_LIMITS), inside: false });
+            .or_insert_with(|| Ear { reader: Reader::new(XmlLimits::NONE), inside: false });
         loop {
             // One at a time: behind this one a new stream may begin.
             let item = ear.reader.next_item().map_err(|error| format!("the server sent {error}"))?;
@@ -312,7 +303,7 @@ fn expected_items(text: &str) -> Result<Vec<Item>, String> {
         true => text.replacen("<stream:stream", ROOT.trim_end_matches('>'), 1),
         false => format!("{ROOT}{text}"),
     };
-    let mut reader = Reader::new(NO_LIMITS);
+    let mut reader = Reader::new(XmlLimits::NONE);
     reader.push(text.as_bytes());
     let mut items = Vec::new();
     while let Some(item) =
