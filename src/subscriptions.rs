@@ -255,10 +255,8 @@ impl Farewell {
         let contacts = accounts.contacts(gone.local().unwrap_or_default());
         let claimed = contacts.filter(|(address, _)| ctx.owner_of(address) == Owner::Claimed);
         let claimed = claimed.map(|(address, c)| Self::to_host_program(gone, address, c.subscription));
-        let mut names = accounts.names();
-        names.retain(|name| accounts.contact(name, gone.as_str()).is_some());
-        names.sort_unstable();
-        let knows = names.iter().filter_map(|name| Jid::new(Some(name), gone.domain(), None).ok());
+        let knows = accounts.who_know(gone.as_str()).into_iter();
+        let knows = knows.filter_map(|name| Jid::new(Some(name), gone.domain(), None).ok());
         knows.map(|owner| Self::for_good(ctx, &owner, gone)).chain(claimed).collect()
     }
 

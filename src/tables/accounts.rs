@@ -110,6 +110,14 @@ impl Accounts {
         self.by_name.keys().cloned().collect()
     }
 
+    /// The names, in order, of those who have an address among their contacts.
+    pub(crate) fn who_know(&self, contact: &str) -> Vec<&str> {
+        let knows = |(_, account): &(_, &Account)| account.roster.contact(contact).is_some();
+        let mut names: Vec<&str> = self.by_name.iter().filter(knows).map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.by_name.len()
