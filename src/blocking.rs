@@ -24,10 +24,10 @@ pub(crate) fn are_parted(config: &Config, accounts: &Accounts, one: &Jid, other:
 
 /// Whether the account of `owner` has blocked an address.
 pub(crate) fn has_blocked(config: &Config, accounts: &Accounts, owner: &Jid, address: &Jid) -> bool {
+    let is_own = owner.bare_str() == address.bare_str();
+    let is_host = address.local().is_none() && config.is_ours(address.domain());
     let blocks = |user| accounts.blocks(user, address.as_str());
-    config.account(owner).is_some_and(blocks)
-        && owner.bare_str() != address.bare_str()
-        && !(address.local().is_none() && config.is_ours(address.domain()))
+    !is_own && !is_host && config.account(owner).is_some_and(blocks)
 }
 
 /// XEP-0191 3.3: whether a stanza may go on to `to`; if not, what its sender is told, if anything.

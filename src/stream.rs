@@ -238,8 +238,7 @@ impl Stream {
 
     /// XEP-0198 section 5: the session goes on here, and whatever stream it was on ends.
     fn resume(&mut self, ctx: &mut Ctx<'_>, address: Jid, old: Key) {
-        let (Some(user), Some(resource)) = (address.local(), address.resource()) else { return };
-        if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+        if let Some(session) = ctx.tables.sessions.at_mut(&address) {
             session.stream = self.key;
         }
         ctx.outboxes.resume(old, self.key);

@@ -5,17 +5,16 @@
 //! Left out on purpose: ending a subscription with the block, which the XEP advises against; and removing from the offline
 //! messages what came before it, which is not delivered.
 
-use super::{Answer, Feature, Route, Target};
+use super::{named_address, Answer, Feature, Route, Target};
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
+use crate::ns::BLOCKING as NS;
 use crate::presence;
 use crate::push;
 use crate::stanza::{IqType, Stanza};
-use crate::tables::{Blocklist, Change};
+use crate::tables::{blocklist_element, Blocklist, Change};
 use crate::xml::Element;
-
-const NS: &str = "urn:xmpp:blocking";
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0191: Blocking Command",
@@ -30,11 +29,11 @@ pub(super) const FEATURE: Feature = Feature {
 
 /// XEP-0191 3.2: whoever has asked for the list is told what changes in it.
 fn get(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
-    let (user, resource) = (from.local().unwrap_or_default(), from.resource().unwrap_or_default());
-    if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+    if let Some(session) = ctx.tables.sessions.at_mut(from) {
         session.told_blocks = true;
     }
-    Ok(Some(with_items("blocklist", blocklist(ctx, user)?.entries())))
+    let list = blocklist(ctx, from.local().unwrap_or_default())?;
+    Ok(Some(blocklist_element("blocklist", list.entries())))
 }
 
 /// XEP-0191 3.3.
@@ -56,7 +55,7 @@ fn block(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let change = |address: &Jid| (user, Change::Blocked(address.clone(), true));
     ctx.tables.change_all(new.entries().map(change).collect())?;
     presence::hide(ctx, &owner, &new);
-    tell(ctx, &owner, with_items("block", &named));
+    tell(ctx, &owner, blocklist_element("block", &named));
     Ok(None)
 }
 
@@ -70,7 +69,7 @@ fn unblock(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let change = |address: &Jid| (user, Change::Blocked(address.clone(), false));
     ctx.tables.change_all(old.entries().map(change).collect())?;
     presence::show(ctx, &owner, &old);
-    tell(ctx, &owner, with_items("unblock", &named));
+    tell(ctx, &owner, blocklist_element("unblock", &named));
     Ok(None)
 }
 
@@ -81,15 +80,10 @@ fn blocklist<'c>(ctx: &'c Ctx<'_>, user: &str) -> Result<&'c Blocklist, Conditio
 
 /// The addresses that a request names, each once, at true names.
 fn addresses(ctx: &Ctx<'_>, set: &Stanza) -> Result<Vec<Jid>, StanzaError> {
-    let mut addresses = Vec::new();
-    for item in set.payload().into_iter().flat_map(Element::children).filter(|child| child.is("item", NS)) {
-        let address = item.attr("jid").ok_or(Condition::BadRequest)?;
-        let address = address.parse().and_then(|address| ctx.config.canonical(address));
-        addresses.push(
-            address
-                .map_err(|error| StanzaError::because(Condition::JidMalformed, format!("jid: {error}")))?,
-        );
-    }
+    let items = set.payload().into_iter().flat_map(Element::children).filter(|child| child.is("item", NS));
+    let mut addresses = items
+        .map(|item| named_address(ctx, item.attr("jid").ok_or(Condition::BadRequest)?))
+        .collect::<Result<Vec<Jid>, StanzaError>>()?;
     addresses.sort();
     addresses.dedup();
     Ok(addresses)
@@ -97,9 +91,4 @@ fn addresses(ctx: &Ctx<'_>, set: &Stanza) -> Result<Vec<Jid>, StanzaError> {
 
 fn tell(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element) {
     push::send(ctx, owner, payload, |session| session.told_blocks);
-}
-
-fn with_items<'j>(name: &'static str, addresses: impl IntoIterator<Item = &'j Jid>) -> Element {
-    let item = |address: &Jid| Element::new("item", NS).with_attr("jid", address.as_str().to_owned());
-    addresses.into_iter().map(item).fold(Element::new(name, NS), Element::with)
 }

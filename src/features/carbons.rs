@@ -22,8 +22,7 @@ pub(super) const FEATURE: Feature = Feature {
 /// XEP-0280 10.1: as often as it likes.
 fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let enabled = set.payload().is_some_and(|payload| payload.name() == "enable");
-    let (user, resource) = (from.local().unwrap_or_default(), from.resource().unwrap_or_default());
-    if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
+    if let Some(session) = ctx.tables.sessions.at_mut(from) {
         session.carbons = enabled;
     }
     Ok(None)

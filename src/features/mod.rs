@@ -297,6 +297,12 @@ fn request(ctx: &mut Ctx<'_>, from: &Jid, target: Target, kind: IqType, stanza: 
     }
 }
 
+/// An address that a request names, at true names.
+fn named_address(ctx: &Ctx<'_>, jid: &str) -> Result<Jid, StanzaError> {
+    let address = jid.parse().and_then(|address| ctx.config.canonical(address));
+    address.map_err(|error| StanzaError::because(Condition::JidMalformed, format!("jid: {error}")))
+}
+
 /// The one answer to a request.
 fn answer(stanza: &Stanza, done: Answer) -> Option<Element> {
     match done {

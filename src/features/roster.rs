@@ -3,7 +3,7 @@
 //! Read first: RFC 6121 section 2, [`crate::roster`] for items and pushes. Only the owner reads or changes a roster.
 //! Left out on purpose: the pushes that would bring an old version up to date (RFC 6121 2.6.3); who has one gets all items.
 
-use super::{Answer, Feature, Route, Target};
+use super::{named_address, Answer, Feature, Route, Target};
 use crate::ctx::Ctx;
 use crate::error::{Condition, StanzaError};
 use crate::jid::Jid;
@@ -41,7 +41,7 @@ pub(super) const SUBSCRIPTIONS: Feature = Feature {
 /// RFC 6121 2.1.3 and 2.6: the whole roster; nothing at all for one who has it as it is.
 fn get(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
     let user = owner(ctx, from)?;
-    if let Some(session) = from.resource().and_then(|resource| ctx.tables.sessions.find_mut(user, resource)) {
+    if let Some(session) = ctx.tables.sessions.at_mut(from) {
         session.interested = true;
     }
     let version = roster::version(ctx, user);
@@ -115,9 +115,7 @@ fn address_of(ctx: &Ctx<'_>, item: &Element) -> Result<Jid, StanzaError> {
     let address = item
         .attr("jid")
         .ok_or_else(|| StanzaError::because(Condition::BadRequest, "an item must have a jid"))?;
-    let address = address.parse().and_then(|address| ctx.config.canonical(address));
-    let address = address.map(|address| address.to_bare());
-    address.map_err(|error| StanzaError::because(Condition::JidMalformed, format!("jid: {error}")))
+    Ok(named_address(ctx, address)?.to_bare())
 }
 
 /// RFC 6121 2.4.1: an empty name is none.

@@ -12,7 +12,9 @@ use crate::jid::Jid;
 use crate::ns;
 use crate::scram::Keys;
 use crate::stanza::SubscriptionType;
-use crate::tables::{Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription};
+use crate::tables::{
+    blocklist_element, Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription,
+};
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
@@ -22,7 +24,6 @@ const OFFLINE: &str = "offline-messages";
 const VCARD: &str = "vcard-temp";
 const LAST: &str = "jabber:iq:last";
 const PRIVATE: &str = "jabber:iq:private";
-const BLOCKING: &str = "urn:xmpp:blocking";
 
 /// A change of one account, as a line of the journal says it.
 pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
@@ -40,9 +41,10 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
         }
         Change::Offline(message) => user.with(offline_to_element(None, [message])),
         Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
+        // The format has no word for it but privacy lists, which say more, so it is as XEP-0191 would say it.
         Change::Blocked(address, blocked) => {
             let name = if *blocked { "block" } else { "unblock" };
-            user.with(blocking_to_element(name, [address]))
+            user.with(blocklist_element(name, [address]))
         }
         Change::VCard(vcard) => user.with(vcard_to_element(vcard.as_ref())),
         Change::LastSeen(seen) => user.with(last_seen_to_element(seen)),
@@ -67,7 +69,7 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
     let private = Some(private).filter(|query| !query.nodes().is_empty());
     let last_seen = account.last_seen().map(last_seen_to_element);
     let blocklist = Some(account.blocklist()).filter(|list| list.len() > 0);
-    let blocklist = blocklist.map(|list| blocking_to_element("blocklist", list.entries()));
+    let blocklist = blocklist.map(|list| blocklist_element("blocklist", list.entries()));
     let kept = offline.into_iter().chain(vcard).chain(private).chain(blocklist).chain(last_seen);
     requests.chain(kept).fold(user, Element::with)
 }
@@ -148,12 +150,6 @@ fn offline_to_element<'m>(
     element
 }
 
-/// The format has no word for it but privacy lists, which say more, so it is as XEP-0191 would say it.
-fn blocking_to_element<'j>(name: &'static str, addresses: impl IntoIterator<Item = &'j Jid>) -> Element {
-    let item = |address: &Jid| Element::new("item", BLOCKING).with_attr("jid", address.as_str().to_owned());
-    addresses.into_iter().map(item).fold(Element::new(name, BLOCKING), Element::with)
-}
-
 /// XEP-0227 4.7; an empty one says that there is none.
 fn vcard_to_element(vcard: Option<&Kept>) -> Element {
     vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
@@ -219,8 +215,8 @@ fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
         (OFFLINE, NS) => read_offline(part),
         ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
-        ("blocklist" | "block", BLOCKING) => read_blocking(part, true),
-        ("unblock", BLOCKING) => read_blocking(part, false),
+        ("blocklist" | "block", ns::BLOCKING) => read_blocking(part, true),
+        ("unblock", ns::BLOCKING) => read_blocking(part, false),
         ("query", LAST) => read_last_seen(part).into_iter().collect(),
         ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
         _ => Vec::new(),

@@ -1,11 +1,13 @@
 //! Whom an account will have nothing to do with.
 //!
-//! Read first: XEP-0191 section 5 (which addresses an entry means). Left out on purpose: what follows from it
+//! Read first: XEP-0191 sections 3 (what a list looks like) and 5 (which addresses an entry means). Left out on purpose: what follows from it
 //! ([`crate::blocking`]).
 
 use std::collections::BTreeSet;
 
 use crate::jid::Jid;
+use crate::ns;
+use crate::xml::Element;
 
 /// The blocked addresses of one account.
 #[derive(Debug, Default)]
@@ -49,6 +51,16 @@ impl FromIterator<Jid> for Blocklist {
     fn from_iter<I: IntoIterator<Item = Jid>>(entries: I) -> Self {
         Self { entries: entries.into_iter().collect() }
     }
+}
+
+/// XEP-0191 section 3: addresses in an element of this name.
+pub(crate) fn blocklist_element<'j>(
+    name: &'static str,
+    addresses: impl IntoIterator<Item = &'j Jid>,
+) -> Element {
+    let item =
+        |address: &Jid| Element::new("item", ns::BLOCKING).with_attr("jid", address.as_str().to_owned());
+    addresses.into_iter().map(item).fold(Element::new(name, ns::BLOCKING), Element::with)
 }
 
 /// XEP-0191 section 5: the address, its bare address, its domain.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::error::{Condition, StanzaError};
 
 pub(crate) use accounts::{Account, Accounts};
-pub(crate) use blocklist::Blocklist;
+pub(crate) use blocklist::{blocklist_element, Blocklist};
 pub use change::StorageStatus;
 pub(crate) use change::{Change, NotRecorded, Recorder};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};

@@ -90,6 +90,11 @@ impl Sessions {
         self.by_user.get_mut(user)?.iter_mut().find(|session| *session.resource == *resource)
     }
 
+    /// The resource at a full address.
+    pub(crate) fn at_mut(&mut self, address: &Jid) -> Option<&mut Session> {
+        self.find_mut(address.local()?, address.resource()?)
+    }
+
     /// Connects a resource whose name is free.
     pub(crate) fn add(&mut self, user: &str, resource: &str, stream: Key) {
         debug_assert!(self.find(user, resource).is_none());
