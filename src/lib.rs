@@ -10,56 +10,35 @@
 //! The library starts no thread, installs no logger and no signal handler, and has no global state: two servers fit
 //! into one process. `ARCHITECTURE.md` shows the house.
 
-mod blocking;
-mod carbons;
-mod codec;
-mod config;
-mod ctx;
-mod delay;
-mod error;
-mod events;
+mod crypto;
 mod features;
-mod form;
-mod jid;
-mod last_seen;
+mod im;
 mod net;
-mod ns;
-mod offline;
 mod outbox;
-mod peer;
-mod presence;
-mod push;
-mod random;
-mod removal;
-mod roster;
-mod router;
-mod scram;
+mod routing;
 mod server;
-mod slab;
-mod stanza;
 mod storage;
-mod stream;
-mod subscriptions;
+mod streams;
 mod tables;
-mod time;
 pub mod xml;
+mod xmpp;
 
-pub use codec::legacy_digest;
-pub use config::{Config, Limits, Plaintext, Rate};
-pub use ctx::Now;
-pub use events::Event;
+pub use crypto::codec::legacy_digest;
+pub use crypto::random::RandomSource;
 pub use features::specs;
-pub use jid::{Jid, JidError};
+pub use im::ctx::Now;
+pub use im::events::Event;
 pub use net::Reactor;
 pub use outbox::{Close, Outgoing};
-pub use peer::Peer;
-pub use random::RandomSource;
 pub use server::{ClaimError, ImportError, InjectError, Server, Status, StreamId};
-pub use slab::Key;
 pub use storage::{
     account_line, Document, DocumentError, Durability, Export, Folder, Part, Storage, StorageError,
 };
 pub use tables::{AccountError, StorageStatus};
+pub use xmpp::config::{Config, Limits, Plaintext, Rate};
+pub use xmpp::jid::{Jid, JidError};
+pub use xmpp::peer::Peer;
+pub use xmpp::slab::Key;
 
 /// The README's example compiles.
 #[cfg(doctest)]

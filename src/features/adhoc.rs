@@ -4,14 +4,14 @@
 //! Left out on purpose: going back, since no command has more than one form, and languages other than our own.
 
 use super::{bad_payload, Answer, Command, Done, Feature, Node, Route, Target, FEATURES};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::form::{self, Filled, Form};
-use crate::jid::Jid;
-use crate::ns::COMMANDS as NS;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::tables::NoExecution;
+use crate::xml::ns::COMMANDS as NS;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::form::{self, Filled, Form};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0050: Ad-Hoc Commands",

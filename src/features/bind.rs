@@ -4,11 +4,11 @@
 //! Left out on purpose: refusing a resource in use. The new stream takes it over (RFC 6120 7.7.2.2).
 
 use super::{Answer, Feature, Login, Outcome, Route, Stage, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 const NS_SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";

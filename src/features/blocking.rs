@@ -1,20 +1,20 @@
 //! Whom an account will have nothing to do with.
 //!
-//! Read first: XEP-0191 section 3. What a block stops is in [`crate::blocking`]; what blocked and blocker see of each other
-//! as it begins and ends is in [`crate::presence`].
+//! Read first: XEP-0191 section 3. What a block stops is in [`crate::im::blocking`]; what blocked and blocker see of each other
+//! as it begins and ends is in [`crate::im::presence`].
 //! Left out on purpose: ending a subscription with the block, which the XEP advises against; and removing from the offline
 //! messages what came before it, which is not delivered.
 
 use super::{named_address, Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::ns::BLOCKING as NS;
-use crate::presence;
-use crate::push;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
+use crate::im::presence;
+use crate::im::push;
 use crate::tables::{blocklist_element, Blocklist, Change};
+use crate::xml::ns::BLOCKING as NS;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0191: Blocking Command",

@@ -1,13 +1,13 @@
 //! A client says whether it wants copies of what its account's other clients send and get.
 //!
-//! Read first: XEP-0280 sections 4 and 5. Who gets which copy is in [`crate::carbons`].
+//! Read first: XEP-0280 sections 4 and 5. Who gets which copy is in [`crate::im::carbons`].
 //! Left out on purpose: the promise of `urn:xmpp:carbons:rules:0`; errors are not copied.
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::jid::Jid;
-use crate::ns::CARBONS as NS;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
+use crate::xml::ns::CARBONS as NS;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0280: Message Carbons",

@@ -4,11 +4,11 @@
 //! chat states; a message with content never waits.
 
 use super::{Feature, Login};
-use crate::ctx::Ctx;
-use crate::error::StreamError;
-use crate::jid::Jid;
-use crate::slab::Key;
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::error::StreamError;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
 
 const NS: &str = "urn:xmpp:csi:0";
 

@@ -6,11 +6,11 @@
 //! Left out on purpose: items of accounts other than their available resources; there are none.
 
 use super::{Answer, Feature, Node, Route, Target, FEATURES};
-use crate::ctx::Ctx;
-use crate::error::Condition;
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::error::Condition;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const INFO: &str = "http://jabber.org/protocol/disco#info";
 const ITEMS: &str = "http://jabber.org/protocol/disco#items";

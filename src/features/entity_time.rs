@@ -3,11 +3,11 @@
 //! Read first: XEP-0202. Left out on purpose: the time zone of the machine, which is nobody's business.
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
-use crate::time::utc;
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
+use crate::xmpp::time::utc;
 
 const NS: &str = "urn:xmpp:time";
 

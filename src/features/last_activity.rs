@@ -5,11 +5,11 @@
 //! Left out on purpose: how long a connected resource has been idle; it answers for itself.
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:last";
 

@@ -5,11 +5,11 @@
 //! Left out on purpose: the error `conflict` for a resource in use. The new login takes it over.
 
 use super::{Answer, Feature, Login, Outcome, Route, Stage};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError, StreamError};
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError, StreamError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:auth";
 

@@ -1,12 +1,12 @@
 //! Is anybody there?
 //!
-//! Read first: XEP-0199 section 4. Left out on purpose: our own pings, which are a matter of the stream ([`crate::stream`]).
+//! Read first: XEP-0199 section 4. Left out on purpose: our own pings, which are a matter of the stream ([`crate::streams`]).
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::jid::Jid;
-use crate::ns;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
+use crate::xml::ns;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0199: XMPP Ping",

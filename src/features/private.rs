@@ -5,12 +5,12 @@
 //! Left out on purpose: refusing namespaces that are reserved, which no client needs.
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::tables::{Account, Change, Kept};
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:private";
 

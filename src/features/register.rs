@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use super::{Answer, Feature, Login, Route, Stage, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::removal;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
+use crate::im::removal;
 use crate::tables::{AccountError, SALT_BYTES};
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:register";
 

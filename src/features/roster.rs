@@ -1,19 +1,19 @@
 //! The contact list.
 //!
-//! Read first: RFC 6121 section 2, [`crate::roster`] for items and pushes. Only the owner reads or changes a roster.
+//! Read first: RFC 6121 section 2, [`crate::im::roster`] for items and pushes. Only the owner reads or changes a roster.
 //! Left out on purpose: the pushes that would bring an old version up to date (RFC 6121 2.6.3); who has one gets all items.
 
 use super::{named_address, Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::ns::ROSTER as NS;
-use crate::presence;
-use crate::roster;
-use crate::stanza::{IqType, Stanza};
-use crate::subscriptions::Farewell;
+use crate::im::ctx::Ctx;
+use crate::im::presence;
+use crate::im::roster;
+use crate::im::subscriptions::Farewell;
 use crate::tables::{Change, Contact};
+use crate::xml::ns::ROSTER as NS;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "RFC 6121: Roster",

@@ -1,16 +1,16 @@
 //! Login by SASL: SCRAM-SHA-1, or the password itself where that may be sent.
 //!
-//! Read first: RFC 6120 section 6, RFC 5802 and RFC 4616 for the two mechanisms, [`crate::scram`] for the arithmetic. A wrong
+//! Read first: RFC 6120 section 6, RFC 5802 and RFC 4616 for the two mechanisms, [`crate::crypto::scram`] for the arithmetic. A wrong
 //! name and a wrong password get the same answer after the same work.
 //! Left out on purpose: EXTERNAL and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
 
 use super::{Awaited, ElementRoute, Feature, Login, Mechanism, Outcome, Proved, Stage};
-use crate::codec::{base64, from_base64};
-use crate::ctx::Ctx;
-use crate::error::StreamError;
-use crate::jid::Jid;
-use crate::scram::{ClientFirst, Exchange, Malformed};
+use crate::crypto::codec::{base64, from_base64};
+use crate::crypto::scram::{ClientFirst, Exchange, Malformed};
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::error::StreamError;
+use crate::xmpp::jid::Jid;
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 

@@ -1,19 +1,19 @@
 //! Stanzas acknowledged both ways, and streams that outlive their connection.
 //!
-//! Read first: XEP-0198. [`crate::outbox`] keeps what is not acknowledged, [`crate::stream`] waits for a lost client to come
+//! Read first: XEP-0198. [`crate::outbox`] keeps what is not acknowledged, [`crate::streams`] waits for a lost client to come
 //! back. Here is what is said about it. Left out on purpose: the attribute `location`; there is only one place.
 
 use std::time::Duration;
 
 use super::{ElementRoute, Feature, Login, Outcome, Stage};
-use crate::ctx::Ctx;
-use crate::error::StreamError;
-use crate::jid::Jid;
-use crate::ns;
-use crate::ns::STREAM_MANAGEMENT as NS;
-use crate::slab::Key;
+use crate::im::ctx::Ctx;
 use crate::tables::Resumption;
+use crate::xml::ns;
+use crate::xml::ns::STREAM_MANAGEMENT as NS;
 use crate::xml::Element;
+use crate::xmpp::error::StreamError;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
 
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0198: Stream Management",

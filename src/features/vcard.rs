@@ -5,12 +5,12 @@
 //! the client's to put there.
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::tables::{Change, Kept};
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "vcard-temp";
 

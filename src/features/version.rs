@@ -3,10 +3,10 @@
 //! Read first: XEP-0092. Left out on purpose: the operating system, which would help nobody but an attacker.
 
 use super::{Answer, Feature, Route, Target};
-use crate::ctx::Ctx;
-use crate::jid::Jid;
-use crate::stanza::{IqType, Stanza};
+use crate::im::ctx::Ctx;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:version";
 

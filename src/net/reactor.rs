@@ -18,13 +18,13 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
 use super::system::{self, Clock};
-use crate::config::Config;
-use crate::ctx::Now;
+use crate::im::ctx::Now;
 use crate::outbox::Close;
-use crate::peer::Peer;
 use crate::server::{Server, StreamId};
-use crate::slab::drop_vacant;
 use crate::storage::{Storage, StorageError};
+use crate::xmpp::config::Config;
+use crate::xmpp::peer::Peer;
+use crate::xmpp::slab::drop_vacant;
 
 /// Tokens: listeners from 0, then what the host watches, then connections by the slots of their streams.
 const WATCHED: Token = Token(1_023);
@@ -558,7 +558,8 @@ mod tests {
         let mut reactor = Reactor::bind(Config::new("localhost").unwrap(), &[loopback]).unwrap();
         reactor.server().add_account("a", "secret").unwrap();
         let address = reactor.local_addresses().next().unwrap();
-        let header = format!("<s:stream xmlns:s='{}' xmlns='{}'>", crate::ns::STREAM, crate::ns::CLIENT);
+        let header =
+            format!("<s:stream xmlns:s='{}' xmlns='{}'>", crate::xml::ns::STREAM, crate::xml::ns::CLIENT);
         let connect = || TcpStream::connect(address).unwrap();
         let say = |client: &mut TcpStream, text: &str| client.write_all(text.as_bytes()).unwrap();
         let hears = |client: &mut TcpStream| {
@@ -588,7 +589,8 @@ mod tests {
         let address = reactor.local_addresses().next().unwrap();
         let mut clients: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
         host(&mut reactor);
-        let header = format!("<s:stream xmlns:s='{}' xmlns='{}'>", crate::ns::STREAM, crate::ns::CLIENT);
+        let header =
+            format!("<s:stream xmlns:s='{}' xmlns='{}'>", crate::xml::ns::STREAM, crate::xml::ns::CLIENT);
         clients.iter_mut().for_each(|client| client.write_all(header.as_bytes()).unwrap());
         host(&mut reactor);
         for client in &mut clients {

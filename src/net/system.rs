@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::ctx::Now;
-use crate::random::RandomSource;
+use crate::crypto::random::RandomSource;
+use crate::im::ctx::Now;
 
 /// The system's random source. Opened once, so that running out of descriptors cannot take it away.
 pub(super) fn random() -> io::Result<RandomSource> {

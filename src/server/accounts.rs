@@ -6,13 +6,13 @@
 use std::fmt;
 
 use super::{password_rules, Server};
-use crate::config::Config;
-use crate::ctx::{Ctx, Now};
-use crate::jid::Jid;
-use crate::removal;
+use crate::im::ctx::{Ctx, Now};
+use crate::im::removal;
 use crate::storage::{read_user, Export, User, LIMITS};
 use crate::tables::{AccountError, Change, Credential, StorageStatus, SALT_BYTES};
 use crate::xml::{Element, Node, Reader};
+use crate::xmpp::config::Config;
+use crate::xmpp::jid::Jid;
 
 /// More rounds of key derivation than anybody wants to wait for at each login.
 const MAX_ITERATIONS: u32 = 10_000_000;

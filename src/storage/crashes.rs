@@ -19,11 +19,11 @@ use super::error::StorageError;
 use super::portable::account_to_element;
 use super::repair::repair;
 use super::store::{Durability, Storage};
-use crate::jid::Jid;
 use crate::tables::{
     Accounts, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, PasswordRules, Recorder,
 };
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
 
 /// Numbers that look like chance and come again with the seed (xorshift).
 struct Dice(u64);

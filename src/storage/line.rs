@@ -7,7 +7,7 @@
 //! A line never has a line break inside, so whatever happens to one, the next can be found.
 //! Left out on purpose: what the element means ([`super::portable`]).
 
-use crate::codec::{hex, sha1};
+use crate::crypto::codec::{hex, sha1};
 use crate::xml::{writer, Element};
 
 /// Bytes of the SHA-1 digest that are kept: enough against accidents; whoever may write the file may write anything.

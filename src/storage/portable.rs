@@ -7,15 +7,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::codec::{base64, from_base64, DIGEST_BYTES};
-use crate::jid::Jid;
-use crate::ns;
-use crate::scram::Keys;
-use crate::stanza::SubscriptionType;
+use crate::crypto::codec::{base64, from_base64, DIGEST_BYTES};
+use crate::crypto::scram::Keys;
 use crate::tables::{
     blocklist_element, Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription,
 };
+use crate::xml::ns;
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::SubscriptionType;
 
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 pub(super) const SCRAM: &str = "urn:xmpp:pie:0#scram";

@@ -12,10 +12,10 @@ use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
 use super::{Change, Contact, Kept, LastSeen};
-use crate::codec::{legacy_digest, same_secret, Hmac};
-use crate::jid::Jid;
-use crate::scram::Keys;
+use crate::crypto::codec::{legacy_digest, same_secret, Hmac};
+use crate::crypto::scram::Keys;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
 
 /// What is kept for an account.
 #[derive(Debug)]

@@ -1,13 +1,13 @@
 //! Whom an account will have nothing to do with.
 //!
 //! Read first: XEP-0191 sections 3 (what a list looks like) and 5 (which addresses an entry means). Left out on purpose: what follows from it
-//! ([`crate::blocking`]).
+//! ([`crate::im::blocking`]).
 
 use std::collections::BTreeSet;
 
-use crate::jid::Jid;
-use crate::ns;
+use crate::xml::ns;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
 
 /// The blocked addresses of one account.
 #[derive(Debug, Default)]

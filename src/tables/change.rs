@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::credential::Credential;
 use super::{Accounts, Contact, Kept, LastSeen, OfflineMessage};
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
 
 /// A change of one account.
 #[derive(Debug)]

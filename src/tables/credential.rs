@@ -1,11 +1,11 @@
 //! What rests of a password.
 //!
-//! Read first: [`crate::scram`]. SCRAM's keys always; the password itself only where the old digest login needs it.
+//! Read first: [`crate::crypto::scram`]. SCRAM's keys always; the password itself only where the old digest login needs it.
 
 use std::fmt;
 
 use super::AccountError;
-use crate::scram::Keys;
+use crate::crypto::scram::Keys;
 use crate::xml::writer::can_hold;
 
 /// The longest password in bytes (as XEP-0077 says nothing, that of an address's parts).

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::jid::Jid;
+use crate::xmpp::jid::Jid;
 
 struct Execution {
     id: Box<str>,

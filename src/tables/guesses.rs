@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::rates::Rates;
-use crate::config::Rate;
+use crate::xmpp::config::Rate;
 
 pub(crate) struct Guesses {
     by_address: Rates<IpAddr>,

@@ -22,7 +22,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::error::{Condition, StanzaError};
+use crate::xmpp::error::{Condition, StanzaError};
 
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use blocklist::{blocklist_element, Blocklist};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::config::Rate;
+use crate::xmpp::config::Rate;
 
 /// The most keys that are remembered.
 const MAX_KEYS: usize = 4_096;

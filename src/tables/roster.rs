@@ -5,9 +5,9 @@
 //! Left out on purpose: how a subscription comes about ([`super::subscription`]), how many items there may be.
 
 use super::subscription::{Step, Subscription};
-use crate::codec::sha1;
-use crate::jid::Jid;
+use crate::crypto::codec::sha1;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
 
 /// A contact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

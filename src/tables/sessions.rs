@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::jid::Jid;
-use crate::slab::Key;
 use crate::xml::writer::Unaddressed;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
 
 /// A connected resource.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slab::Slab;
+    use crate::xmpp::slab::Slab;
 
     #[test]
     fn the_end_of_an_old_stream_leaves_a_new_session_alone() {

@@ -4,7 +4,7 @@
 //! reads them: a row for each state, a column for each stanza.
 //! Left out on purpose: who is told.
 
-use crate::stanza::SubscriptionType;
+use crate::xmpp::stanza::SubscriptionType;
 
 /// Which way presence flows between an account's owner and a contact, and who has asked for more (RFC 6121 A.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

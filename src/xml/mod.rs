@@ -6,6 +6,7 @@
 mod element;
 mod feed;
 mod name;
+pub(crate) mod ns;
 mod reader;
 pub(crate) mod writer;
 

@@ -18,7 +18,7 @@ use xml_rs::Encoding;
 use super::element::{Attribute, Element, Node, Qualifier};
 use super::feed::{Fault, Feed, Limit};
 use super::name::is_name;
-use crate::ns;
+use crate::xml::ns;
 
 /// What a stream is made of.
 #[derive(Debug)]

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::element::{Attribute, Element, Node};
-use crate::ns;
+use crate::xml::ns;
 
 /// Appends `element` where the namespace `scope` is the default.
 pub fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {

@@ -9,11 +9,11 @@ mod sessions;
 mod statistics;
 mod users;
 
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
 use crate::features::{bad_payload, Command, Done, Feature};
-use crate::form::{self, Field, Filled, Form};
-use crate::jid::Jid;
+use crate::im::ctx::Ctx;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::form::{self, Field, Filled, Form};
+use crate::xmpp::jid::Jid;
 
 /// XEP-0133 8.2: what defines the fields of the forms.
 const NS: &str = "http://jabber.org/protocol/admin";

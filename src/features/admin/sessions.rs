@@ -4,16 +4,16 @@
 //! Left out on purpose: who is idle, which the server does not know.
 
 use super::{accounts, is_admin, list, with_rest, within_room, ACCOUNTS, LIST_FORM, NS};
-use crate::ctx::Ctx;
-use crate::error::{StanzaError, StreamError};
 use crate::features::{Command, Done};
-use crate::form::{self, Field, Filled, Form};
-use crate::jid::Jid;
-use crate::ns;
-use crate::removal;
-use crate::slab::Key;
+use crate::im::ctx::Ctx;
+use crate::im::removal;
 use crate::tables::Session;
+use crate::xml::ns;
 use crate::xml::Element;
+use crate::xmpp::error::{StanzaError, StreamError};
+use crate::xmpp::form::{self, Field, Filled, Form};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
 
 const ANNOUNCEMENT: Field = Field {
     var: "announcement",

@@ -4,11 +4,11 @@
 //! Left out on purpose: what the system knows better (memory, load).
 
 use super::{is_admin, NS};
-use crate::ctx::Ctx;
-use crate::error::StanzaError;
 use crate::features::{Command, Done};
-use crate::form::{self, Filled};
-use crate::jid::Jid;
+use crate::im::ctx::Ctx;
+use crate::xmpp::error::StanzaError;
+use crate::xmpp::form::{self, Filled};
+use crate::xmpp::jid::Jid;
 
 pub(super) const STATISTICS: Command = Command {
     node: "loquat#statistics",

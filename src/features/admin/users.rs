@@ -4,13 +4,13 @@
 //! belong into a vCard, and only its owner writes that.
 
 use super::{account, accounts, is_admin, list, our_address, ACCOUNTS, LIST_FORM, NS};
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
 use crate::features::{bad_payload, Command, Done};
-use crate::form::{self, Field, Filled, Form};
-use crate::jid::Jid;
-use crate::removal;
+use crate::im::ctx::Ctx;
+use crate::im::removal;
 use crate::tables::SALT_BYTES;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::form::{self, Field, Filled, Form};
+use crate::xmpp::jid::Jid;
 
 const ACCOUNT: Field = Field {
     var: "accountjid",

@@ -4,12 +4,12 @@
 //! they acknowledge it is their business.
 //! Left out on purpose: what has changed, and who asked to be told.
 
-use crate::ctx::Ctx;
-use crate::jid::Jid;
-use crate::ns;
+use crate::im::ctx::Ctx;
 use crate::tables::Session;
+use crate::xml::ns;
 use crate::xml::writer::Unaddressed;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
 
 /// Sends a payload to those resources of `owner` that want it.
 pub(crate) fn send(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element, wants: fn(&Session) -> bool) {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::ns;
+use crate::xml::ns;
 use crate::xml::{Element, XmlError};
 
 /// The stanza errors that we answer with (RFC 6120 8.3.3).

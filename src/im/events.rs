@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use crate::jid::Jid;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
 
 /// Something that the host asked to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]

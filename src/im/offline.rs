@@ -1,20 +1,20 @@
 //! Messages for an account that has nobody to take them.
 //!
 //! Read first: XEP-0160 (which are kept, and until when), XEP-0203 (how they say when they were sent), XEP-0334 (what their
-//! sender may ask for). [`crate::router`] says when a message comes here, [`crate::presence`] when somebody is there.
+//! sender may ask for). [`crate::routing::router`] says when a message comes here, [`crate::im::presence`] when somebody is there.
 //! Left out on purpose: reading them one by one (XEP-0013); and a second chance for one that was sent to a stream without
 //! acknowledgements (XEP-0198) which then broke.
 
-use crate::blocking;
-use crate::ctx::Ctx;
-use crate::delay;
-use crate::error::Condition;
-use crate::jid::Jid;
-use crate::ns;
-use crate::stanza::{is_fleeting, Stanza};
+use crate::im::blocking;
+use crate::im::ctx::Ctx;
+use crate::im::delay;
 use crate::tables::{Change, OfflineMessage};
+use crate::xml::ns;
 use crate::xml::writer;
 use crate::xml::{Element, Reader, XmlLimits};
+use crate::xmpp::error::Condition;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{is_fleeting, Stanza};
 
 /// Keeps a message for `user`, if it is worth it and there is room (XEP-0160 section 2: `service-unavailable` else).
 pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(), Condition> {

@@ -3,23 +3,23 @@
 //! Read first: RFC 6121 section 8, in whose order this is written. A stanza is delivered or refused, and a refusal is
 //! answered if it may be: nothing is dropped in silence but what the RFC says must be.
 //! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
-//! ([`crate::presence`]).
+//! ([`crate::im::presence`]).
 
-use crate::blocking;
-use crate::carbons;
-use crate::ctx::{Ctx, Owner};
-use crate::delay;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::ns;
-use crate::offline;
+use crate::im::blocking;
+use crate::im::carbons;
+use crate::im::ctx::{Ctx, Owner};
+use crate::im::delay;
+use crate::im::offline;
+use crate::im::presence;
+use crate::im::subscriptions;
 use crate::outbox::Moment;
-use crate::presence;
-use crate::slab::Key;
-use crate::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
-use crate::subscriptions;
 use crate::tables::Session;
+use crate::xml::ns;
 use crate::xml::{Element, Node};
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
+use crate::xmpp::stanza::{IqType, Kind, MessageType, PresenceType, Stanza};
 
 /// Delivers a stanza to `to`, or answers `from` why not.
 pub(crate) fn route(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) {

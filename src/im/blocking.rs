@@ -5,14 +5,14 @@
 //! goes to that resource and what comes from it, not what its account shares with all of its resources. Nobody blocks the
 //! own account or the host.
 //! Left out on purpose: how the list changes ([`crate::features`]), what of a subscription goes on under a block
-//! ([`crate::subscriptions`]), who sees whom ([`crate::presence`]).
+//! ([`crate::im::subscriptions`]), who sees whom ([`crate::im::presence`]).
 
-use crate::config::Config;
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::stanza::{Kind, PresenceType};
+use crate::im::ctx::Ctx;
 use crate::tables::Accounts;
+use crate::xmpp::config::Config;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::{Kind, PresenceType};
 
 /// What a sender is told of the own block.
 const ERRORS: &str = "urn:xmpp:blocking:errors";

@@ -1,19 +1,19 @@
 //! Copies of a conversation for those of its owners' resources that are not in it.
 //!
 //! Read first: XEP-0280 sections 6 (which messages), 7 (received), 8 (sent) and 9 (how a sender avoids it). A message is
-//! written once for all of an account's copies. [`crate::router`] says when one was accepted; what was refused, or comes
+//! written once for all of an account's copies. [`crate::routing::router`] says when one was accepted; what was refused, or comes
 //! back from a lost stream, is not copied.
 //! Left out on purpose: errors, since nobody remembers what they answer; and who is in which room.
 
-use crate::ctx::Ctx;
-use crate::delay;
-use crate::jid::Jid;
-use crate::ns;
-use crate::slab::Key;
-use crate::stanza::{Kind, MessageType, Stanza};
+use crate::im::ctx::Ctx;
+use crate::im::delay;
 use crate::tables::Session;
+use crate::xml::ns;
 use crate::xml::writer::Unaddressed;
 use crate::xml::Element;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
+use crate::xmpp::stanza::{Kind, MessageType, Stanza};
 
 /// XEP-0297.
 const FORWARD: &str = "urn:xmpp:forward:0";

@@ -4,10 +4,10 @@
 //! A stanza is its element and what was read out of it once: kind, type, `to`. Handlers match on these and pass
 //! the element on. Left out on purpose: payloads; features know theirs.
 
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::ns;
+use crate::xml::ns;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
 
 /// A message's type (RFC 6121 5.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

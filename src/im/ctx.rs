@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::events::Events;
-use crate::jid::Jid;
+use crate::crypto::random::Random;
+use crate::im::events::Events;
 use crate::outbox::Outboxes;
-use crate::random::Random;
 use crate::tables::Tables;
+use crate::xmpp::config::Config;
+use crate::xmpp::jid::Jid;
 
 /// The time, as the owner of the server tells it. The core has no clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,14 +1,15 @@
 //! A stream that is not logged in, as the features that log it in see it.
 //!
-//! Left out on purpose: how it gets on; [`crate::stream`] acts on [`Login::outcome`].
+//! Left out on purpose: how it gets on; [`crate::streams`] acts on [`Login::outcome`].
 
-use crate::codec::Digest;
-use crate::ctx::Ctx;
-use crate::error::StreamError;
-use crate::jid::Jid;
-use crate::peer::Peer;
-use crate::scram::Exchange;
-use crate::slab::Key;
+use super::Stage;
+use crate::crypto::codec::Digest;
+use crate::crypto::scram::Exchange;
+use crate::im::ctx::Ctx;
+use crate::xmpp::error::StreamError;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::peer::Peer;
+use crate::xmpp::slab::Key;
 
 /// What is known of a stream that is not logged in.
 #[derive(Debug, Default)]
@@ -80,6 +81,14 @@ pub(crate) enum Outcome {
 }
 
 impl Login {
+    /// How far it is.
+    pub(crate) fn stage(&self) -> Stage {
+        match self.account {
+            None => Stage::Start,
+            Some(_) => Stage::Authenticated,
+        }
+    }
+
     /// Whether another password may be tried for `user`.
     pub(crate) fn may_try(&self, ctx: &Ctx<'_>, user: &str) -> bool {
         ctx.tables.guesses.allows(self.peer.network(), user, ctx.now.monotonic)

@@ -2,15 +2,15 @@
 //!
 //! Read first: RFC 6121 2.1 (items and pushes), 2.6 (versions), [`crate::tables`] for what is kept.
 //! Left out on purpose: what an owner may change ([`crate::features`]), what a subscription changes
-//! ([`crate::subscriptions`]).
+//! ([`crate::im::subscriptions`]).
 
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::ns;
-use crate::push;
+use crate::im::ctx::Ctx;
+use crate::im::push;
 use crate::tables::{Change, Contact, Item};
+use crate::xml::ns;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
 
 /// Adds, changes or removes a contact of `owner`, if there is room for it. Nobody is told yet.
 pub(crate) fn change(

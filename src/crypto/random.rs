@@ -6,7 +6,7 @@
 
 use std::io;
 
-use crate::codec::hex;
+use crate::crypto::codec::hex;
 
 /// Fills a buffer with bytes that nobody can predict.
 pub type RandomSource = Box<dyn FnMut(&mut [u8]) -> io::Result<()>>;

@@ -12,12 +12,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::error::StreamError;
-use crate::ns;
-use crate::slab::{drop_vacant, Key};
-use crate::stanza::is_fleeting;
+use crate::xml::ns;
 use crate::xml::writer::{self, Unaddressed};
 use crate::xml::Element;
+use crate::xmpp::error::StreamError;
+use crate::xmpp::slab::{drop_vacant, Key};
+use crate::xmpp::stanza::is_fleeting;
 
 /// What the owner of a stream's connection is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -683,7 +683,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slab::Slab;
+    use crate::xmpp::slab::Slab;
 
     fn one(limit: usize) -> (Outboxes, Key) {
         let mut outboxes = Outboxes::new(limit);

@@ -14,24 +14,24 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::ctx::{Ctx, Now};
-use crate::events::{Event, Events};
-use crate::features;
-use crate::jid::{Jid, JidError};
-use crate::ns;
+use crate::crypto::random::{Random, RandomSource};
+use crate::im::ctx::{Ctx, Now};
+use crate::im::events::{Event, Events};
+use crate::im::subscriptions;
 use crate::outbox::{Outboxes, Outgoing};
-use crate::peer::Peer;
-use crate::random::{Random, RandomSource};
-use crate::slab::{Key, Slab};
-use crate::stanza::{Refusal, Stanza};
+use crate::routing::dispatch;
 use crate::storage::{Storage, StorageError};
-use crate::stream::{self, Stream};
-use crate::subscriptions;
+use crate::streams::{self, Stream};
 use crate::tables::{
     AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, Underway, SALT_BYTES,
 };
+use crate::xml::ns;
 use crate::xml::{Reader, XmlError};
+use crate::xmpp::config::Config;
+use crate::xmpp::jid::{Jid, JidError};
+use crate::xmpp::peer::Peer;
+use crate::xmpp::slab::{Key, Slab};
+use crate::xmpp::stanza::{Refusal, Stanza};
 
 pub use accounts::{ImportError, Status};
 
@@ -158,7 +158,7 @@ impl Server {
 
     /// What a connection that [`Server::open`] refused may be told before it is ended (RFC 6120 4.9.3.17).
     pub fn refusal(&self) -> Vec<u8> {
-        stream::refusal(&self.config)
+        streams::refusal(&self.config)
     }
 
     /// A connection brought bytes; they are acted upon at once. Pass on at most some 16 KB at a time, so that no peer
@@ -361,7 +361,7 @@ impl Server {
         if stanza.to.is_none() {
             return Err(InjectError::BadStanza);
         }
-        features::dispatch(&mut self.lend(now).1, &from, &stanza);
+        dispatch::dispatch(&mut self.lend(now).1, &from, &stanza);
         self.settle(now);
         Ok(())
     }

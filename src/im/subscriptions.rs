@@ -4,18 +4,18 @@
 //! its turn in both rosters and is recorded there; only then is anybody told, the sender's resources first.
 //! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
 
-use crate::blocking;
-use crate::ctx::{Ctx, Owner};
-use crate::error::{Condition, StanzaError};
-use crate::jid::Jid;
-use crate::ns;
-use crate::presence;
-use crate::roster;
-use crate::slab::Key;
-use crate::stanza::{Stanza, SubscriptionType};
+use crate::im::blocking;
+use crate::im::ctx::{Ctx, Owner};
+use crate::im::presence;
+use crate::im::roster;
 use crate::tables::{Change, Contact, NotRecorded, Step, Subscription};
+use crate::xml::ns;
 use crate::xml::writer::Unaddressed;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
+use crate::xmpp::stanza::{Stanza, SubscriptionType};
 
 /// A subscription stanza on its way.
 struct Letter {

@@ -2,13 +2,13 @@
 //!
 //! Read first: XEP-0077 3.2 (what goes with an account). Left out on purpose: who may end them ([`crate::features`]).
 
-use crate::ctx::Ctx;
-use crate::error::StreamError;
-use crate::jid::Jid;
-use crate::presence;
-use crate::slab::Key;
-use crate::subscriptions::Farewell;
+use crate::im::ctx::Ctx;
+use crate::im::presence;
+use crate::im::subscriptions::Farewell;
 use crate::tables::{Change, NotRecorded};
+use crate::xmpp::error::StreamError;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
 
 /// XEP-0077 3.2: accounts go, each with its roster and all its streams. They end behind what they are sent now.
 ///

@@ -17,23 +17,24 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::ctx::Ctx;
-use crate::delay;
-use crate::error::{Condition, StanzaError, StreamError};
-use crate::events::Event;
-use crate::features::{self, Login, Outcome, Proved};
-use crate::jid::Jid;
-use crate::ns;
-use crate::offline;
+use crate::features::{Login, Outcome, Proved};
+use crate::im::ctx::Ctx;
+use crate::im::delay;
+use crate::im::events::Event;
+use crate::im::offline;
+use crate::im::presence;
 use crate::outbox::Unacknowledged;
-use crate::peer::Peer;
-use crate::presence;
-use crate::router;
-use crate::slab::Key;
-use crate::stanza::{IqType, Kind, PresenceType, Refusal, Stanza};
+use crate::routing::dispatch;
+use crate::routing::router;
+use crate::xml::ns;
 use crate::xml::writer::{attribute, write_in_stream};
 use crate::xml::{Element, Header, Item, Reader, XmlLimits};
+use crate::xmpp::config::Config;
+use crate::xmpp::error::{Condition, StanzaError, StreamError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::peer::Peer;
+use crate::xmpp::slab::Key;
+use crate::xmpp::stanza::{IqType, Kind, PresenceType, Refusal, Stanza};
 
 enum Phase {
     /// For the stream header; SASL may have proved an account before.
@@ -173,7 +174,7 @@ impl Stream {
             _ => None,
         };
         let login = Login { stream_id, peer: self.peer, account, ..Login::default() };
-        let offers = features::offers(ctx, &login);
+        let offers = dispatch::offers(ctx, &login);
         self.phase = Phase::Login(Box::new(login));
         check_host(ctx, header.element.attr("to"))?;
         if is_1_0 {
@@ -187,8 +188,8 @@ impl Stream {
     fn log_in(&mut self, ctx: &mut Ctx<'_>, element: Element) -> Result<(), StreamError> {
         let Phase::Login(login) = &mut self.phase else { return Err(StreamError::InternalServerError) };
         let mut answer = match read(ctx, element) {
-            Ok(stanza) => features::before_login(ctx, login, &stanza)?,
-            Err(Refusal::NoStanza(element)) => features::element_before_login(ctx, login, &element)?,
+            Ok(stanza) => dispatch::before_login(ctx, login, &stanza)?,
+            Err(Refusal::NoStanza(element)) => dispatch::element_before_login(ctx, login, &element)?,
             // A broken request may have been one that is allowed here; nothing else is looked at.
             Err(Refusal::Answer(answer)) if answer.name() == "iq" => answer,
             Err(Refusal::Answer(_) | Refusal::Silence) => return Err(StreamError::NotAuthorized),
@@ -379,11 +380,11 @@ fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, mut element: Element) 
         }
         Ok(stanza) => {
             log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
-            features::dispatch(ctx, from, &stamped(ctx, stanza, from));
+            dispatch::dispatch(ctx, from, &stamped(ctx, stanza, from));
             None
         }
         Err(Refusal::NoStanza(element)) => {
-            let answer = features::element(ctx, from, key, &element)?;
+            let answer = dispatch::element(ctx, from, key, &element)?;
             answer.iter().for_each(|answer| {
                 ctx.outboxes.send(key, answer);
             });

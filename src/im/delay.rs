@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::jid::Jid;
-use crate::ns;
-use crate::time;
+use crate::xml::ns;
 use crate::xml::Element;
+use crate::xmpp::config::Config;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::time;
 
 /// What the server adds to a stanza that it has had since then (XEP-0203 section 2).
 pub(crate) fn note(config: &Config, since_1970: Duration) -> Element {

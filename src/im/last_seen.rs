@@ -2,7 +2,7 @@
 //!
 //! Read first: XEP-0012 section 3. Left out on purpose: who may know ([`crate::features`]).
 
-use crate::ctx::Ctx;
+use crate::im::ctx::Ctx;
 use crate::tables::{Change, LastSeen};
 
 /// A resource of `user` has just become unavailable, and said this or nothing. What matters is when the last one does.

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::ctx::Ctx;
-use crate::error::{Condition, StanzaError};
-use crate::form::{Filled, Form};
-use crate::jid::Jid;
-use crate::ns;
+use crate::im::ctx::Ctx;
+use crate::xml::ns;
 use crate::xml::Element;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::form::{Filled, Form};
+use crate::xmpp::jid::Jid;
 
 /// A command.
 pub(crate) struct Command {

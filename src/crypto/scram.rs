@@ -4,7 +4,7 @@
 //! password, and prove to the client that we do; the password cannot be had from them but by guessing.
 //! Left out on purpose: channel binding (it needs TLS), and how messages travel ([`crate::features`]).
 
-use crate::codec::{base64, from_base64, pbkdf2, same_secret, sha1, xor, Digest, Hmac, DIGEST_BYTES};
+use crate::crypto::codec::{base64, from_base64, pbkdf2, same_secret, sha1, xor, Digest, Hmac, DIGEST_BYTES};
 
 /// What rests of a password (RFC 5802 section 3).
 #[derive(Clone)]

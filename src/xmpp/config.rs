@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use crate::jid::{Jid, JidError};
-use crate::peer::Peer;
 use crate::xml::XmlLimits;
+use crate::xmpp::jid::{Jid, JidError};
+use crate::xmpp::peer::Peer;
 
 /// What a server is told before it starts.
 #[derive(Debug, Clone)]

@@ -2,26 +2,26 @@
 //!
 //! Read first: RFC 6121 4.2 (initial presence), 4.3 (probes), 4.4 (updates), 4.5 (unavailable), 4.6 (directed). A presence is
 //! written once and copied to each who may see it, and kept as written for those who come later.
-//! Left out on purpose: how one gets to see another ([`crate::subscriptions`]).
+//! Left out on purpose: how one gets to see another ([`crate::im::subscriptions`]).
 
 use std::time::Duration;
 
-use crate::blocking;
-use crate::config::Config;
-use crate::ctx::Ctx;
-use crate::delay;
-use crate::error::{Condition, StanzaError};
-use crate::events::{Event, Events};
-use crate::jid::Jid;
-use crate::last_seen;
-use crate::ns;
-use crate::offline;
+use crate::im::blocking;
+use crate::im::ctx::Ctx;
+use crate::im::delay;
+use crate::im::events::{Event, Events};
+use crate::im::last_seen;
+use crate::im::offline;
 use crate::outbox::Outboxes;
-use crate::slab::Key;
-use crate::stanza::{PresenceType, Stanza};
 use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription};
+use crate::xml::ns;
 use crate::xml::writer::Unaddressed;
 use crate::xml::{Element, Reader};
+use crate::xmpp::config::Config;
+use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
+use crate::xmpp::stanza::{PresenceType, Stanza};
 
 /// A presence for nobody in particular: a resource says that it is here, or no longer.
 pub(crate) fn broadcast(
