@@ -5,7 +5,7 @@
 
 use super::{bad_payload, Answer, Command, Done, Feature, Node, Route, Target, FEATURES};
 use crate::im::ctx::Ctx;
-use crate::tables::NoExecution;
+use crate::tables::NoCommandSession;
 use crate::xml::ns::COMMANDS as NS;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -87,7 +87,7 @@ fn begin(ctx: &mut Ctx<'_>, from: &Jid, command: &'static Command) -> Result<Ele
         return Ok(completed(command, &id, done));
     };
     let until = ctx.now.monotonic + ctx.config.limits.command_time;
-    ctx.tables.executions.begin(&id, from, command.node, until);
+    ctx.tables.command_sessions.begin(&id, from, command.node, until);
     Ok(executing(command, &id, form))
 }
 
@@ -100,10 +100,10 @@ fn go_on(
     action: Action,
     request: &Element,
 ) -> Result<Element, StanzaError> {
-    let checked = ctx.tables.executions.check(id, from, command.node, ctx.now.monotonic);
+    let checked = ctx.tables.command_sessions.check(id, from, command.node, ctx.now.monotonic);
     checked.map_err(|error| match error {
-        NoExecution::Unknown => refusal(Condition::BadRequest, "bad-sessionid"),
-        NoExecution::Over => refusal(Condition::NotAllowed, "session-expired"),
+        NoCommandSession::Unknown => refusal(Condition::BadRequest, "bad-sessionid"),
+        NoCommandSession::Over => refusal(Condition::NotAllowed, "session-expired"),
     })?;
     let answer = match action {
         Action::Next | Action::Prev => return Err(refusal(Condition::BadRequest, "bad-action")),
@@ -115,7 +115,7 @@ fn go_on(
             completed(command, id, done)
         }
     };
-    ctx.tables.executions.end(id);
+    ctx.tables.command_sessions.end(id);
     Ok(answer)
 }
 

@@ -30,7 +30,7 @@ pub(super) const FEATURE: Feature = Feature {
 /// XEP-0191 3.2: whoever has asked for the list is told what changes in it.
 fn get(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
     if let Some(session) = ctx.tables.sessions.at_mut(from) {
-        session.told_blocks = true;
+        session.wants_blocklist_pushes = true;
     }
     let list = blocklist(ctx, from.local().unwrap_or_default())?;
     Ok(Some(blocklist_element("blocklist", list.entries())))
@@ -90,5 +90,5 @@ fn addresses(ctx: &Ctx<'_>, set: &Stanza) -> Result<Vec<Jid>, StanzaError> {
 }
 
 fn tell(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element) {
-    push::send(ctx, owner, payload, |session| session.told_blocks);
+    push::send(ctx, owner, payload, |session| session.wants_blocklist_pushes);
 }

@@ -6,7 +6,7 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
-use crate::tables::{Account, Change, Kept};
+use crate::tables::{Account, Change, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -32,7 +32,7 @@ fn get(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
         return Err(StanzaError::because(Condition::BadRequest, "one element at a time, please"));
     };
     let stored = account(ctx, from)?.private().iter().find(|kept| kept.is(wanted.name(), wanted.ns()));
-    let answer = stored.and_then(Kept::to_element);
+    let answer = stored.and_then(StoredXml::to_element);
     let nothing = || Element::new(wanted.name().to_owned(), wanted.ns().to_owned());
     Ok(Some(Element::new("query", NS).with(answer.unwrap_or_else(nothing))))
 }
@@ -62,9 +62,9 @@ fn elements(stanza: &Stanza) -> Result<Vec<&Element>, StanzaError> {
 
 fn check_room(ctx: &Ctx<'_>, account: &Account, new: &[&Element]) -> Result<(), StanzaError> {
     let limits = &ctx.config.limits;
-    let is_replaced = |kept: &Kept| new.iter().any(|element| kept.is(element.name(), element.ns()));
-    let staying = account.private().iter().filter(|kept| !is_replaced(kept)).map(Kept::bytes);
-    let coming = new.iter().filter_map(|element| Kept::of(element)).map(|kept| kept.bytes());
+    let is_replaced = |kept: &StoredXml| new.iter().any(|element| kept.is(element.name(), element.ns()));
+    let staying = account.private().iter().filter(|kept| !is_replaced(kept)).map(StoredXml::bytes);
+    let coming = new.iter().filter_map(|element| StoredXml::of(element)).map(|kept| kept.bytes());
     let (count, bytes) = staying.chain(coming).fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
     if count <= limits.private_elements && bytes <= limits.private_bytes {
         return Ok(());

@@ -7,7 +7,7 @@ use super::{named_address, Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::roster;
-use crate::im::subscriptions::Farewell;
+use crate::im::subscriptions::Cancellation;
 use crate::tables::{Change, Contact};
 use crate::xml::ns::ROSTER as NS;
 use crate::xml::Element;
@@ -78,14 +78,14 @@ fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str, address: &Jid) -> Answer {
     let old = ctx.tables.accounts.contact(user, address.as_str()).filter(|contact| contact.listed);
     let subscription = old.ok_or(Condition::ItemNotFound)?.subscription;
     let owner = from.to_bare();
-    let farewell = Farewell::new(ctx, &owner, address, subscription);
+    let cancellation = Cancellation::new(ctx, &owner, address, subscription);
     let mut changes = vec![(user, Change::Contact(address.clone(), None))];
-    changes.extend(farewell.change());
+    changes.extend(cancellation.change());
     ctx.tables.change_all(changes)?;
     if subscription.is_from() {
         presence::withdraw(ctx, &owner, address);
     }
-    farewell.say(ctx);
+    cancellation.tell(ctx);
     roster::push(ctx, &owner, address);
     Ok(None)
 }

@@ -6,7 +6,7 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
-use crate::tables::{Change, Kept};
+use crate::tables::{Change, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -46,7 +46,7 @@ fn vcard(ctx: &Ctx<'_>, owner: &Jid) -> Option<Element> {
 fn publish(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let user = from.local().filter(|user| ctx.tables.accounts.exists(user));
     let user = user.ok_or(Condition::ServiceUnavailable)?;
-    let vcard = set.payload().and_then(Kept::of);
+    let vcard = set.payload().and_then(StoredXml::of);
     let most = ctx.config.limits.vcard_bytes;
     if vcard.as_ref().is_some_and(|vcard| vcard.bytes() > most) {
         let text = format!("a vCard has at most {most} bytes");

@@ -71,7 +71,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
     let directed = std::mem::take(&mut session.directed);
     let was_available = session.presence.is_some();
-    take_leave(ctx, from, user, &Unaddressed::new(element, ns::CLIENT), was_available, &directed);
+    send_unavailable(ctx, from, user, &Unaddressed::new(element, ns::CLIENT), was_available, &directed);
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
     }
@@ -96,7 +96,7 @@ pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
     let was_available = session.presence.take().is_some();
     let priority = session.priority;
     let directed = std::mem::take(&mut session.directed);
-    take_leave(ctx, from, user, &goodbye(from), was_available, &directed);
+    send_unavailable(ctx, from, user, &unavailable_from(from), was_available, &directed);
     if was_available {
         last_seen::note(ctx, user, None);
     }
@@ -105,7 +105,7 @@ pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
 
 /// Who could see `from` is told that it goes: whom its presence was broadcast to, if it was, and whom it was sent to in
 /// particular, unless that has told them (RFC 6121 4.6.3).
-fn take_leave(
+fn send_unavailable(
     ctx: &mut Ctx<'_>,
     from: &Jid,
     user: &str,
@@ -186,7 +186,7 @@ pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
 /// particular is over, too (4.6.1).
 pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
     if !blocking::are_parted(ctx.config, &ctx.tables.accounts, owner, watcher) {
-        vanish(ctx, owner, std::slice::from_ref(watcher), |to| to.bare_str() == watcher.as_str());
+        withdraw_all(ctx, owner, std::slice::from_ref(watcher), |to| to.bare_str() == watcher.as_str());
     }
 }
 
@@ -194,7 +194,7 @@ pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
 /// went.
 pub(crate) fn hide(ctx: &mut Ctx<'_>, owner: &Jid, blocked: &Blocklist) {
     let watchers = meant(ctx, owner, blocked, Subscription::is_from);
-    vanish(ctx, owner, &watchers, |to| blocked.means(to.as_str()));
+    withdraw_all(ctx, owner, &watchers, |to| blocked.means(to.as_str()));
 }
 
 /// XEP-0191 3.4: `owner` has unblocked some addresses. Both sides get to see again what they may.
@@ -220,7 +220,7 @@ fn meant(ctx: &Ctx<'_>, owner: &Jid, list: &Blocklist, is: fn(Subscription) -> b
 }
 
 /// Tells watchers, and those meant that were sent presence in particular, that all resources of `owner` went.
-fn vanish(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&Jid) -> bool) {
+fn withdraw_all(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&Jid) -> bool) {
     let Some(user) = ctx.config.account(owner) else { return };
     let mut gone = Vec::new();
     for session in ctx.tables.sessions.of_mut(user) {
@@ -232,7 +232,7 @@ fn vanish(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&J
     }
     let mut post = lend(ctx);
     for (from, was_available, also) in gone {
-        let presence = goodbye(&from);
+        let presence = unavailable_from(&from);
         let watchers = if was_available { watchers } else { &[] };
         for watcher in watchers {
             post.copy(&presence, &from, watcher);
@@ -328,7 +328,7 @@ fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Element {
 }
 
 /// The server's word that a resource is gone.
-fn goodbye(from: &Jid) -> Unaddressed {
+fn unavailable_from(from: &Jid) -> Unaddressed {
     let element = Element::new("presence", ns::CLIENT).with_attr("from", from.as_str().to_owned());
     Unaddressed::new(&element.with_attr("type", "unavailable"), ns::CLIENT)
 }

@@ -4,7 +4,7 @@
 
 use crate::im::ctx::Ctx;
 use crate::im::presence;
-use crate::im::subscriptions::Farewell;
+use crate::im::subscriptions::Cancellation;
 use crate::tables::{Change, NotRecorded};
 use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
@@ -17,7 +17,7 @@ use crate::xmpp::slab::Key;
 pub(crate) fn remove_accounts(ctx: &mut Ctx<'_>, gone: &[Jid]) -> Result<(), NotRecorded> {
     let ends: Vec<End> = gone.iter().map(|address| End::of(ctx, address)).collect();
     let removed = gone.iter().filter_map(|address| Some((address.local()?, Change::Removed)));
-    let known = ends.iter().flat_map(|end| &end.farewells).filter_map(Farewell::change);
+    let known = ends.iter().flat_map(|end| &end.cancellations).filter_map(Cancellation::change);
     ctx.tables.change_all(removed.chain(known).collect())?;
     ends.iter().for_each(|end| end.tell(ctx));
     Ok(())
@@ -28,7 +28,7 @@ struct End {
     address: Jid,
     /// Who has seen its presence.
     watchers: Vec<Jid>,
-    farewells: Vec<Farewell>,
+    cancellations: Vec<Cancellation>,
 }
 
 impl End {
@@ -36,7 +36,7 @@ impl End {
         let contacts = ctx.tables.accounts.contacts(address.local().unwrap_or_default());
         let watchers = contacts.filter(|(_, contact)| contact.subscription.is_from());
         let watchers = watchers.map(|(watcher, _)| watcher.clone()).collect();
-        Self { address: address.clone(), watchers, farewells: Farewell::all_of(ctx, address) }
+        Self { address: address.clone(), watchers, cancellations: Cancellation::all_of(ctx, address) }
     }
 
     fn tell(&self, ctx: &mut Ctx<'_>) {
@@ -44,7 +44,7 @@ impl End {
             presence::withdraw(ctx, &self.address, watcher);
         }
         let streams = withdraw(ctx, self.address.local().unwrap_or_default(), None);
-        self.farewells.iter().for_each(|farewell| farewell.say(ctx));
+        self.cancellations.iter().for_each(|cancellation| cancellation.tell(ctx));
         end(ctx, &streams, StreamError::NotAuthorized);
     }
 }

@@ -1,7 +1,7 @@
 //! Who may see whose presence: asked for, granted, refused, given up.
 //!
 //! Read first: RFC 6121 section 3, and Appendix A, which [`crate::tables::Subscription`] has as a table. A stanza first takes
-//! its turn in both rosters and is recorded there; only then is anybody told, the sender's resources first.
+//! effect in both rosters and is recorded there; only then is anybody told, the sender's resources first.
 //! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
 
 use crate::im::blocking;
@@ -17,8 +17,8 @@ use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
 use crate::xmpp::stanza::{Stanza, SubscriptionType};
 
-/// A subscription stanza on its way.
-struct Letter {
+/// A subscription stanza.
+struct SubscriptionStanza {
     /// Both addresses are bare (RFC 6121 section 3).
     from: Jid,
     to: Jid,
@@ -27,7 +27,7 @@ struct Letter {
     element: Element,
 }
 
-impl Letter {
+impl SubscriptionStanza {
     /// One of ours, sent on behalf of `from`.
     fn new(from: &Jid, to: &Jid, kind: SubscriptionType) -> Self {
         let element = Element::new("presence", ns::CLIENT)
@@ -71,28 +71,28 @@ pub(crate) fn handle(
     from: &Jid,
     to: &Jid,
     kind: SubscriptionType,
-    stanza: &Stanza,
+    sent: &Stanza,
 ) -> Result<(), StanzaError> {
     let (from, to) = (from.to_bare(), to.to_bare());
     if from == to {
         return Err(StanzaError::because(Condition::NotAllowed, "you see your own presence anyway"));
     }
-    let mut element = stanza.element.clone();
+    let mut element = sent.element.clone();
     element.set_attr("from", from.as_str().to_owned());
     element.remove_attr("to");
-    let letter = Letter { from, to, kind, element };
-    check_reachable(ctx, &letter.to)?;
-    let turn = Turn::of_sender(ctx, &letter);
-    let arrival = match &turn {
-        Some(turn) if !turn.step.passes => None,
-        _ => Some(Arrival::of(ctx, &letter)?),
+    let stanza = SubscriptionStanza { from, to, kind, element };
+    check_reachable(ctx, &stanza.to)?;
+    let transition = Transition::of_sender(ctx, &stanza);
+    let recipient = match &transition {
+        Some(transition) if !transition.step.passes => None,
+        _ => Some(Recipient::of(ctx, &stanza)?),
     };
-    record(ctx, turn.iter().chain(arrival.as_ref().and_then(Arrival::turn)))?;
-    if let Some(turn) = turn {
-        go_out(ctx, &turn);
+    record(ctx, transition.iter().chain(recipient.as_ref().and_then(Recipient::transition)))?;
+    if let Some(transition) = transition {
+        tell_sender(ctx, &transition);
     }
-    if let Some(arrival) = arrival {
-        tell(ctx, &letter, &arrival);
+    if let Some(recipient) = recipient {
+        tell(ctx, &stanza, &recipient);
     }
     Ok(())
 }
@@ -105,140 +105,153 @@ fn check_reachable(ctx: &Ctx<'_>, to: &Jid) -> Result<(), Condition> {
     }
 }
 
-/// Records what a letter does to one roster or two, if there is room for it: all of it or nothing.
-fn record<'t>(ctx: &mut Ctx<'_>, turns: impl Iterator<Item = &'t Turn>) -> Result<(), StanzaError> {
-    let turns: Vec<_> = turns.filter(|turn| turn.before != turn.after).collect();
-    for turn in &turns {
-        roster::check_room(ctx, turn.user(), &turn.contact, Some(&turn.after))?;
+/// Records what a subscription stanza does to one roster or two, if there is room for it: all of it or nothing.
+fn record<'t>(
+    ctx: &mut Ctx<'_>,
+    transitions: impl Iterator<Item = &'t Transition>,
+) -> Result<(), StanzaError> {
+    let transitions: Vec<_> =
+        transitions.filter(|transition| transition.before != transition.after).collect();
+    for transition in &transitions {
+        roster::check_room(ctx, transition.user(), &transition.contact, Some(&transition.after))?;
     }
-    Ok(ctx.tables.change_all(turns.into_iter().map(|turn| (turn.user(), turn.change())).collect())?)
+    Ok(ctx.tables.change_all(
+        transitions.into_iter().map(|transition| (transition.user(), transition.change())).collect(),
+    )?)
 }
 
 /// RFC 6121 3.1.2, 3.1.5, 3.2.2 and 3.3.2: the sender's side.
-fn go_out(ctx: &mut Ctx<'_>, turn: &Turn) {
-    if turn.hides_the_owner() {
+fn tell_sender(ctx: &mut Ctx<'_>, transition: &Transition) {
+    if transition.hides_the_owner() {
         // While the contact still sees the owner (RFC 6121 3.2.2).
-        presence::withdraw(ctx, &turn.owner, &turn.contact);
+        presence::withdraw(ctx, &transition.owner, &transition.contact);
     }
-    turn.push(ctx);
+    transition.push(ctx);
 }
 
-/// Where a letter arrives.
-enum Arrival {
-    /// With an account, in whose roster it takes its turn.
-    Account(Turn),
+/// Where a subscription stanza arrives.
+enum Recipient {
+    /// With an account, whose roster it changes.
+    Account(Transition),
     /// With the host program.
     HostProgram,
     /// With nobody.
     Nowhere,
 }
 
-impl Arrival {
-    fn of(ctx: &Ctx<'_>, letter: &Letter) -> Result<Self, Condition> {
-        match ctx.owner_of(&letter.to) {
+impl Recipient {
+    fn of(ctx: &Ctx<'_>, stanza: &SubscriptionStanza) -> Result<Self, Condition> {
+        match ctx.owner_of(&stanza.to) {
             Owner::Claimed if ctx.events.has_room() => Ok(Self::HostProgram),
             Owner::Claimed => Err(Condition::ResourceConstraint),
             Owner::Account(user) if ctx.tables.accounts.exists(user) => {
-                Ok(Self::Account(Turn::of_recipient(ctx, letter)))
+                Ok(Self::Account(Transition::of_recipient(ctx, stanza)))
             }
             Owner::Account(_) | Owner::Host | Owner::Elsewhere => Ok(Self::Nowhere),
         }
     }
 
-    fn turn(&self) -> Option<&Turn> {
+    fn transition(&self) -> Option<&Transition> {
         match self {
-            Self::Account(turn) => Some(turn),
+            Self::Account(transition) => Some(transition),
             Self::HostProgram | Self::Nowhere => None,
         }
     }
 }
 
 /// RFC 6121 3.1.3, 3.1.6, 3.2.3 and 3.3.3: the recipient's side. The stanza comes before the push that follows from it.
-fn tell(ctx: &mut Ctx<'_>, letter: &Letter, arrival: &Arrival) {
-    match arrival {
-        Arrival::Account(turn) => {
-            if turn.step.passes {
-                deliver(ctx, letter);
+fn tell(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza, recipient: &Recipient) {
+    match recipient {
+        Recipient::Account(transition) => {
+            if transition.step.passes {
+                deliver(ctx, stanza);
             }
-            turn.push(ctx);
-            if turn.hides_the_owner() {
-                presence::withdraw(ctx, &turn.owner, &turn.contact);
+            transition.push(ctx);
+            if transition.hides_the_owner() {
+                presence::withdraw(ctx, &transition.owner, &transition.contact);
             }
-            if let Some(answer) = turn.step.answer {
-                send(ctx, &letter.answered(answer));
+            if let Some(answer) = transition.step.answer {
+                send(ctx, &stanza.answered(answer));
             }
         }
-        Arrival::HostProgram => letter.hand_over(ctx),
+        Recipient::HostProgram => stanza.hand_over(ctx),
         // Who asks for the presence of nobody is told what one who does not exist would not say.
-        Arrival::Nowhere if letter.kind == SubscriptionType::Subscribe => {
-            send(ctx, &letter.answered(SubscriptionType::Unsubscribed));
+        Recipient::Nowhere if stanza.kind == SubscriptionType::Subscribe => {
+            send(ctx, &stanza.answered(SubscriptionType::Unsubscribed));
         }
-        Arrival::Nowhere => (),
+        Recipient::Nowhere => (),
     }
-    if letter.kind == SubscriptionType::Subscribed {
-        presence::share(ctx, &letter.from, &letter.to);
+    if stanza.kind == SubscriptionType::Subscribed {
+        presence::share(ctx, &stanza.from, &stanza.to);
     }
 }
 
 /// RFC 6121 2.2: requests go to those who are available, the rest to those who have the roster.
-fn deliver(ctx: &mut Ctx<'_>, letter: &Letter) {
-    let user = letter.to.local().unwrap_or_default();
+fn deliver(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza) {
+    let user = stanza.to.local().unwrap_or_default();
     let sessions = ctx.tables.sessions.of(user).iter();
     let streams: Vec<Key> = sessions
-        .filter(|session| match letter.kind {
+        .filter(|session| match stanza.kind {
             SubscriptionType::Subscribe => session.presence.is_some(),
             _ => session.interested,
         })
         .map(|session| session.stream)
         .collect();
-    let written = Unaddressed::new(&letter.element, ns::CLIENT);
+    let written = Unaddressed::new(&stanza.element, ns::CLIENT);
     for stream in streams {
-        ctx.outboxes.send_copy_now(stream, &written, letter.to.as_str());
+        ctx.outboxes.send_copy_now(stream, &written, stanza.to.as_str());
     }
 }
 
-/// Sends a letter of ours, about which nobody can be told if it fails.
-fn send(ctx: &mut Ctx<'_>, letter: &Letter) {
-    let arrival = Arrival::of(ctx, letter).map_err(StanzaError::from);
-    let recorded = arrival.and_then(|arrival| record(ctx, arrival.turn().into_iter()).map(|()| arrival));
+/// Sends a stanza of ours, about which nobody can be told if it fails.
+fn send(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza) {
+    let recipient = Recipient::of(ctx, stanza).map_err(StanzaError::from);
+    let recorded =
+        recipient.and_then(|recipient| record(ctx, recipient.transition().into_iter()).map(|()| recipient));
     match recorded {
-        Ok(arrival) => tell(ctx, letter, &arrival),
+        Ok(recipient) => tell(ctx, stanza, &recipient),
         Err(error) => {
-            log::error!("{:?} of {} does not reach {}: {error:?}", letter.kind, letter.from, letter.to);
+            log::error!("{:?} of {} does not reach {}: {error:?}", stanza.kind, stanza.from, stanza.to);
         }
     }
 }
 
 /// What it means to the other one that all is over between an owner and a contact, whichever way presence flowed and whoever
 /// had asked (RFC 6121 2.5.2).
-pub(crate) struct Farewell {
-    letters: Vec<Letter>,
+pub(crate) struct Cancellation {
+    stanzas: Vec<SubscriptionStanza>,
     /// In the other one's roster, if that is kept here.
-    turn: Option<Turn>,
+    transition: Option<Transition>,
 }
 
-impl Farewell {
+impl Cancellation {
     /// One that is to be said to `contact`, whom `owner` has had in this state.
     pub(crate) fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) -> Self {
         match ctx.owner_of(contact) {
             Owner::Account(user) if ctx.tables.accounts.exists(user) => {
-                Self::in_roster(ctx, Turn::into(ctx, contact, owner, |same| same))
+                Self::in_roster(ctx, Transition::into(ctx, contact, owner, |same| same))
             }
             Owner::Claimed => Self::to_host_program(owner, contact, left),
-            Owner::Account(_) | Owner::Host | Owner::Elsewhere => Self { letters: Vec::new(), turn: None },
+            Owner::Account(_) | Owner::Host | Owner::Elsewhere => {
+                Self { stanzas: Vec::new(), transition: None }
+            }
         }
     }
 
     /// Whoever is blocked parts without a word (XEP-0191 3.3).
-    fn in_roster(ctx: &Ctx<'_>, mut turn: Turn) -> Self {
-        let is_heard = !blocking::has_blocked(ctx.config, &ctx.tables.accounts, &turn.owner, &turn.contact);
-        let mut letters = Vec::new();
+    fn in_roster(ctx: &Ctx<'_>, mut transition: Transition) -> Self {
+        let is_heard =
+            !blocking::has_blocked(ctx.config, &ctx.tables.accounts, &transition.owner, &transition.contact);
+        let mut stanzas = Vec::new();
         for kind in [SubscriptionType::Unsubscribe, SubscriptionType::Unsubscribed] {
-            let step = turn.after.subscription.inbound(kind, false);
-            turn.after = turn.after.after(step);
-            letters.extend((step.passes && is_heard).then(|| Letter::new(&turn.contact, &turn.owner, kind)));
+            let step = transition.after.subscription.inbound(kind, false);
+            transition.after = transition.after.after(step);
+            stanzas.extend(
+                (step.passes && is_heard)
+                    .then(|| SubscriptionStanza::new(&transition.contact, &transition.owner, kind)),
+            );
         }
-        Self { letters, turn: Some(turn) }
+        Self { stanzas, transition: Some(transition) }
     }
 
     fn to_host_program(owner: &Jid, contact: &Jid, left: Subscription) -> Self {
@@ -246,7 +259,10 @@ impl Farewell {
         let unsubscribed = left.is_from() || left.is_pending_in();
         let kinds = unsubscribe.then_some(SubscriptionType::Unsubscribe).into_iter();
         let kinds = kinds.chain(unsubscribed.then_some(SubscriptionType::Unsubscribed));
-        Self { letters: kinds.map(|kind| Letter::new(owner, contact, kind)).collect(), turn: None }
+        Self {
+            stanzas: kinds.map(|kind| SubscriptionStanza::new(owner, contact, kind)).collect(),
+            transition: None,
+        }
     }
 
     /// XEP-0077 3.2: those that are to be said when the account of `gone` ends.
@@ -262,35 +278,36 @@ impl Farewell {
 
     /// The name may be somebody else's next, for whom nothing is that was approved beforehand.
     fn for_good(ctx: &Ctx<'_>, owner: &Jid, gone: &Jid) -> Self {
-        let mut turn = Turn::into(ctx, owner, gone, |same| same);
-        turn.after.approved = false;
-        let mut farewell = Self::in_roster(ctx, turn);
+        let mut transition = Transition::into(ctx, owner, gone, |same| same);
+        transition.after.approved = false;
+        let mut cancellation = Self::in_roster(ctx, transition);
         if ctx.owner_of(owner) == Owner::Claimed {
             // The host program gets its own.
-            farewell.letters.clear();
+            cancellation.stanzas.clear();
         }
-        farewell
+        cancellation
     }
 
-    /// What is to be recorded before it is said, with whose account it is of.
+    /// What is to be recorded before it is said, with the account that it is of.
     pub(crate) fn change(&self) -> Option<(&str, Change)> {
-        let turn = self.turn.as_ref().filter(|turn| turn.before != turn.after)?;
-        Some((turn.user(), turn.change()))
+        let transition =
+            self.transition.as_ref().filter(|transition| transition.before != transition.after)?;
+        Some((transition.user(), transition.change()))
     }
 
-    /// Says it.
-    pub(crate) fn say(&self, ctx: &mut Ctx<'_>) {
-        for letter in &self.letters {
-            match ctx.owner_of(&letter.to) {
-                Owner::Claimed if ctx.events.has_room() => letter.hand_over(ctx),
-                Owner::Claimed => log::error!("the host program misses that {} parts", letter.from),
-                _ => deliver(ctx, letter),
+    /// Tells it.
+    pub(crate) fn tell(&self, ctx: &mut Ctx<'_>) {
+        for stanza in &self.stanzas {
+            match ctx.owner_of(&stanza.to) {
+                Owner::Claimed if ctx.events.has_room() => stanza.hand_over(ctx),
+                Owner::Claimed => log::error!("the host program misses that {} parts", stanza.from),
+                _ => deliver(ctx, stanza),
             }
         }
-        if let Some(turn) = &self.turn {
-            turn.push(ctx);
-            if turn.hides_the_owner() {
-                presence::withdraw(ctx, &turn.owner, &turn.contact);
+        if let Some(transition) = &self.transition {
+            transition.push(ctx);
+            if transition.hides_the_owner() {
+                presence::withdraw(ctx, &transition.owner, &transition.contact);
             }
         }
     }
@@ -308,20 +325,20 @@ pub(crate) fn deny(ctx: &mut Ctx<'_>, prober: &Jid, somebody: &Jid, id: Option<&
         Owner::Host | Owner::Elsewhere => false,
     };
     if believes {
-        let mut letter = Letter::new(&somebody, &prober, SubscriptionType::Unsubscribed);
+        let mut stanza = SubscriptionStanza::new(&somebody, &prober, SubscriptionType::Unsubscribed);
         if let Some(id) = id {
-            letter.element.set_attr("id", id.to_owned());
+            stanza.element.set_attr("id", id.to_owned());
         }
-        send(ctx, &letter);
+        send(ctx, &stanza);
     }
 }
 
 /// Lets `watcher` see `watched`, as if the one had asked and the other agreed. The host program wants it so, whatever
 /// the limits.
 pub(crate) fn agree(ctx: &mut Ctx<'_>, watcher: &Jid, watched: &Jid) -> Result<(), NotRecorded> {
-    let to = Turn::into(ctx, watcher, watched, Subscription::with_to);
-    let from = Turn::into(ctx, watched, watcher, Subscription::with_from);
-    let changes = [&to, &from].map(|turn| (turn.user(), turn.change()));
+    let to = Transition::into(ctx, watcher, watched, Subscription::with_to);
+    let from = Transition::into(ctx, watched, watcher, Subscription::with_from);
+    let changes = [&to, &from].map(|transition| (transition.user(), transition.change()));
     ctx.tables.change_all(changes.into())?;
     from.push(ctx);
     to.push(ctx);
@@ -331,8 +348,8 @@ pub(crate) fn agree(ctx: &mut Ctx<'_>, watcher: &Jid, watched: &Jid) -> Result<(
     Ok(())
 }
 
-/// What a letter does to one roster.
-struct Turn {
+/// What a subscription stanza does to one roster.
+struct Transition {
     /// Whose roster.
     owner: Jid,
     /// Of whom it speaks.
@@ -342,7 +359,7 @@ struct Turn {
     step: Step,
 }
 
-impl Turn {
+impl Transition {
     fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, step: impl FnOnce(&Contact) -> Step) -> Self {
         let user = owner.local().unwrap_or_default();
         let before = ctx.tables.accounts.contact(user, contact.as_str()).cloned().unwrap_or_default();
@@ -352,34 +369,34 @@ impl Turn {
     }
 
     /// The sender's, if it has a roster here.
-    fn of_sender(ctx: &Ctx<'_>, letter: &Letter) -> Option<Self> {
-        let Owner::Account(_) = ctx.owner_of(&letter.from) else { return None };
-        let step = |contact: &Contact| contact.subscription.outbound(letter.kind);
-        let mut turn = Self::new(ctx, &letter.from, &letter.to, step);
-        if letter.kind == SubscriptionType::Unsubscribed {
+    fn of_sender(ctx: &Ctx<'_>, stanza: &SubscriptionStanza) -> Option<Self> {
+        let Owner::Account(_) = ctx.owner_of(&stanza.from) else { return None };
+        let step = |contact: &Contact| contact.subscription.outbound(stanza.kind);
+        let mut transition = Self::new(ctx, &stanza.from, &stanza.to, step);
+        if stanza.kind == SubscriptionType::Unsubscribed {
             // RFC 6121 3.4.2: so is an approval taken back.
-            turn.after.approved = false;
+            transition.after.approved = false;
         }
-        Some(turn)
+        Some(transition)
     }
 
-    fn of_recipient(ctx: &Ctx<'_>, letter: &Letter) -> Self {
-        let is_blocked = blocking::has_blocked(ctx.config, &ctx.tables.accounts, &letter.to, &letter.from);
+    fn of_recipient(ctx: &Ctx<'_>, stanza: &SubscriptionStanza) -> Self {
+        let is_blocked = blocking::has_blocked(ctx.config, &ctx.tables.accounts, &stanza.to, &stanza.from);
         let step = |contact: &Contact| {
-            let step = contact.subscription.inbound(letter.kind, contact.approved);
+            let step = contact.subscription.inbound(stanza.kind, contact.approved);
             if is_blocked {
-                unheard(letter.kind, contact, step)
+                unheard(stanza.kind, contact, step)
             } else {
                 step
             }
         };
-        let mut turn = Self::new(ctx, &letter.to, &letter.from, step);
-        let asks = turn.after.subscription.is_pending_in();
-        if asks && !turn.before.subscription.is_pending_in() {
+        let mut transition = Self::new(ctx, &stanza.to, &stanza.from, step);
+        let asks = transition.after.subscription.is_pending_in();
+        if asks && !transition.before.subscription.is_pending_in() {
             let most_bytes = ctx.config.limits.subscription_request_bytes;
-            turn.after.request = Some(Box::new(letter.to_be_kept(most_bytes)));
+            transition.after.request = Some(Box::new(stanza.to_be_kept(most_bytes)));
         }
-        turn
+        transition
     }
 
     /// One that leads straight to another state.
@@ -413,8 +430,8 @@ impl Turn {
     }
 }
 
-/// XEP-0191 3.3: nothing that a blocked contact says is heard or answered. Yet an answer or an end of the contact's takes
-/// its turn, so that the two rosters agree once the block has gone.
+/// XEP-0191 3.3: nothing that a blocked contact says is heard or answered. Yet an answer or an end of the contact's is
+/// recorded, so that the two rosters agree once the block has gone.
 fn unheard(kind: SubscriptionType, contact: &Contact, step: Step) -> Step {
     let next = match kind {
         SubscriptionType::Subscribe => contact.subscription,

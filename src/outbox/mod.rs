@@ -1,7 +1,7 @@
 //! What waits to be sent, for each stream.
 //!
-//! A handler appends to any stream's outbox at once; ending a stream only marks it as doomed, and the server buries
-//! the doomed between two stanzas. An outbox has a limit: a peer that does not read what it is sent is cut off. Drained
+//! A handler appends to any stream's outbox at once; ending a stream only marks it as closing, and the server finishes
+//! those between two stanzas. An outbox has a limit: a peer that does not read what it is sent is cut off. Drained
 //! outboxes give their memory to the next one that needs some.
 //!
 //! Two protocols change how an outbox keeps what it sends, so they live here: with stream management (XEP-0198) sent
@@ -46,7 +46,7 @@ enum State {
     /// Takes what is sent, and keeps it for a connection that may come back.
     Detached,
     /// Will end with this error, or with none, before the next stanza is read.
-    Doomed(Option<StreamError>),
+    Closing(Option<StreamError>),
     /// The same, and takes no more.
     Full(StreamError),
     /// Has its last bytes.
@@ -61,13 +61,13 @@ struct Outbox {
     bytes: Vec<u8>,
     sent: usize,
     dirty: bool,
-    ledger: Option<Box<Ledger>>,
+    acknowledgements: Option<Box<Acknowledgements>>,
     held: Option<Box<Held>>,
 }
 
 /// What was sent and is not yet acknowledged (XEP-0198). Its entries cover the outbox's bytes from the front.
 #[derive(Default)]
-struct Ledger {
+struct Acknowledgements {
     entries: VecDeque<Entry>,
     /// How many of our stanzas the client has acknowledged.
     acknowledged: u32,
@@ -129,7 +129,7 @@ const QUEUE_KEPT: usize = 256;
 pub(crate) struct Outboxes {
     slots: Vec<Option<Outbox>>,
     dirty: VecDeque<Key>,
-    doomed: VecDeque<Key>,
+    closing: VecDeque<Key>,
     spares: Vec<Vec<u8>>,
     limit: usize,
     now: Moment,
@@ -140,7 +140,7 @@ impl Outboxes {
         Self {
             slots: Vec::new(),
             dirty: VecDeque::new(),
-            doomed: VecDeque::new(),
+            closing: VecDeque::new(),
             spares: Vec::new(),
             limit,
             now: Moment::default(),
@@ -177,7 +177,7 @@ impl Outboxes {
         }
         if self.slots.is_empty() {
             // Small as they are, they lie between what a crowd has left and the end of the heap.
-            (self.dirty, self.doomed, self.spares) = Default::default();
+            (self.dirty, self.closing, self.spares) = Default::default();
         }
     }
 
@@ -280,7 +280,7 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return };
         log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
         outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
-        self.doomed.push_back(key);
+        self.closing.push_back(key);
     }
 
     /// Ends a stream, orderly or with an error, before the next stanza is read; until then it still takes answers.
@@ -290,16 +290,16 @@ impl Outboxes {
         else {
             return;
         };
-        outbox.state = State::Doomed(error);
-        self.doomed.push_back(key);
+        outbox.state = State::Closing(error);
+        self.closing.push_back(key);
     }
 
-    /// The next stream that was ended and not yet buried. It has its last bytes now (RFC 6120 4.4 and 4.9.1.1).
-    pub(crate) fn next_doomed(&mut self) -> Option<Key> {
-        while let Some(key) = self.doomed.pop_front() {
+    /// The next stream that was ended and not yet finished. It has its last bytes now (RFC 6120 4.4 and 4.9.1.1).
+    pub(crate) fn next_closing(&mut self) -> Option<Key> {
+        while let Some(key) = self.closing.pop_front() {
             let Some(outbox) = self.get_mut(key) else { continue };
             let error = match outbox.state {
-                State::Doomed(error) => error,
+                State::Closing(error) => error,
                 State::Full(error) => Some(error),
                 State::Open | State::Detached | State::Ending | State::Abandoned => continue,
             };
@@ -311,7 +311,7 @@ impl Outboxes {
             self.mark_dirty(key);
             return Some(key);
         }
-        release_if_large(&mut self.doomed);
+        release_if_large(&mut self.closing);
         None
     }
 
@@ -347,7 +347,7 @@ impl Outboxes {
         const OVER: Outgoing<'_> = Outgoing { bytes: &[], close: Close::Now };
         let Some(outbox) = self.get(key) else { return OVER };
         let close = match outbox.state {
-            State::Open | State::Doomed(_) | State::Full(_) => Close::No,
+            State::Open | State::Closing(_) | State::Full(_) => Close::No,
             State::Ending => Close::WhenSent,
             State::Detached | State::Abandoned => return OVER,
         };
@@ -369,8 +369,8 @@ impl Outboxes {
         else {
             return;
         };
-        if let Some(ledger) = &mut outbox.ledger {
-            ledger.entries.shrink_to(SPARE_ENTRIES);
+        if let Some(acknowledgements) = &mut outbox.acknowledgements {
+            acknowledgements.entries.shrink_to(SPARE_ENTRIES);
         }
         let spare = std::mem::take(&mut outbox.bytes);
         if self.spares.len() < SPARE_BUFFERS && spare.capacity() <= SPARE_BYTES {
@@ -401,22 +401,28 @@ impl Outboxes {
 impl Outboxes {
     /// From now on stanzas are counted, and kept until they are acknowledged. `false` if they are already.
     pub(crate) fn manage(&mut self, key: Key) -> bool {
-        let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.ledger.is_none()) else { return false };
+        let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_none()) else {
+            return false;
+        };
         let waiting = Entry { bytes: outbox.bytes.len(), stanza: None };
-        outbox.ledger = Some(Box::new(Ledger { entries: VecDeque::from([waiting]), ..Ledger::default() }));
+        outbox.acknowledgements = Some(Box::new(Acknowledgements {
+            entries: VecDeque::from([waiting]),
+            ..Acknowledgements::default()
+        }));
         true
     }
 
     /// The client has sent a stanza that was acted upon.
     pub(crate) fn note_received(&mut self, key: Key) {
-        if let Some(ledger) = self.get_mut(key).and_then(|outbox| outbox.ledger.as_mut()) {
-            ledger.received = ledger.received.wrapping_add(1);
+        if let Some(acknowledgements) = self.get_mut(key).and_then(|outbox| outbox.acknowledgements.as_mut())
+        {
+            acknowledgements.received = acknowledgements.received.wrapping_add(1);
         }
     }
 
     /// How many stanzas of the client's have been acted upon; `None` if nobody counts.
     pub(crate) fn received(&self, key: Key) -> Option<u32> {
-        Some(self.get(key)?.ledger.as_ref()?.received)
+        Some(self.get(key)?.acknowledgements.as_ref()?.received)
     }
 
     /// The client has acted upon `h` of our stanzas in all. `Err` with how many there were, if it says more than that.
@@ -426,7 +432,11 @@ impl Outboxes {
         outbox.forget_sent();
         self.take_buffer_back(key);
         let Some(outbox) = self.get(key) else { return result };
-        if outbox.ledger.as_ref().is_some_and(|ledger| ledger.wants_acknowledgement()) {
+        if outbox
+            .acknowledgements
+            .as_ref()
+            .is_some_and(|acknowledgements| acknowledgements.wants_acknowledgement())
+        {
             self.mark_dirty(key);
         }
         result
@@ -451,17 +461,17 @@ impl Outboxes {
     /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has.
     pub(crate) fn resume(&mut self, old: Key, new: Key) {
         let now = self.now;
-        let Some((stanzas, ledger)) = self.get_mut(old).and_then(|outbox| {
+        let Some((stanzas, acknowledgements)) = self.get_mut(old).and_then(|outbox| {
             outbox.release(now);
             let stanzas = outbox.take_unacknowledged();
-            Some((stanzas, outbox.ledger.take()?))
+            Some((stanzas, outbox.acknowledgements.take()?))
         }) else {
             return;
         };
         self.manage(new);
-        if let Some(fresh) = self.get_mut(new).and_then(|outbox| outbox.ledger.as_mut()) {
-            fresh.acknowledged = ledger.acknowledged;
-            fresh.received = ledger.received;
+        if let Some(fresh) = self.get_mut(new).and_then(|outbox| outbox.acknowledgements.as_mut()) {
+            fresh.acknowledged = acknowledgements.acknowledged;
+            fresh.received = acknowledgements.received;
         }
         for Unacknowledged { bytes, written } in stanzas {
             self.write_as_of(new, Some(written), || None, |out| out.extend_from_slice(&bytes));
@@ -470,7 +480,7 @@ impl Outboxes {
 
     /// What a stream that has ended has sent and nobody has acknowledged.
     pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Unacknowledged> {
-        let managed = self.get_mut(key).filter(|outbox| outbox.ledger.is_some());
+        let managed = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_some());
         managed.map(Outbox::take_unacknowledged).unwrap_or_default()
     }
 }
@@ -518,16 +528,24 @@ fn can_wait(element: &Element) -> Option<&'static str> {
 
 impl Outbox {
     fn new(key: Key) -> Self {
-        Self { key, state: State::Open, bytes: Vec::new(), sent: 0, dirty: false, ledger: None, held: None }
+        Self {
+            key,
+            state: State::Open,
+            bytes: Vec::new(),
+            sent: 0,
+            dirty: false,
+            acknowledgements: None,
+            held: None,
+        }
     }
 
     fn takes_more(&self) -> bool {
-        matches!(self.state, State::Open | State::Detached | State::Doomed(_))
+        matches!(self.state, State::Open | State::Detached | State::Closing(_))
     }
 
     /// Bytes that somebody else has to do something about: send them, or acknowledge them.
     fn waiting(&self) -> usize {
-        match self.ledger {
+        match self.acknowledgements {
             Some(_) => self.bytes.len(),
             None => self.bytes.len() - self.sent,
         }
@@ -535,9 +553,9 @@ impl Outbox {
 
     /// Notes what was written behind `before`.
     fn enter(&mut self, before: usize, stanza: Option<Moment>) {
-        if let Some(ledger) = &mut self.ledger {
-            ledger.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza });
-            ledger.unasked |= stanza.is_some();
+        if let Some(acknowledgements) = &mut self.acknowledgements {
+            acknowledgements.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza });
+            acknowledgements.unasked |= stanza.is_some();
         }
     }
 
@@ -576,11 +594,11 @@ impl Outbox {
 
     /// Asks for an acknowledgement where one is missing, once at a time.
     fn request_acknowledgement(&mut self) {
-        let Some(ledger) = &mut self.ledger else { return };
-        if self.state != State::Open || !ledger.wants_acknowledgement() {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return };
+        if self.state != State::Open || !acknowledgements.wants_acknowledgement() {
             return;
         }
-        (ledger.requested, ledger.unasked) = (true, false);
+        (acknowledgements.requested, acknowledgements.unasked) = (true, false);
         let before = self.bytes.len();
         self.bytes.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
         self.enter(before, None);
@@ -588,15 +606,16 @@ impl Outbox {
 
     /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
     fn acknowledge(&mut self, h: u32) -> Result<(), u32> {
-        let Some(ledger) = &mut self.ledger else { return Ok(()) };
-        ledger.requested = false;
-        let news = h.wrapping_sub(ledger.acknowledged);
-        let Some((entries, bytes)) = ledger.first(news).filter(|(_, bytes)| *bytes <= self.sent) else {
-            let sent = u32::try_from(ledger.stanzas_within(self.sent)).unwrap_or(u32::MAX);
-            return Err(ledger.acknowledged.wrapping_add(sent));
+        let Some(acknowledgements) = &mut self.acknowledgements else { return Ok(()) };
+        acknowledgements.requested = false;
+        let news = h.wrapping_sub(acknowledgements.acknowledged);
+        let Some((entries, bytes)) = acknowledgements.first(news).filter(|(_, bytes)| *bytes <= self.sent)
+        else {
+            let sent = u32::try_from(acknowledgements.stanzas_within(self.sent)).unwrap_or(u32::MAX);
+            return Err(acknowledgements.acknowledged.wrapping_add(sent));
         };
-        ledger.acknowledged = h;
-        ledger.entries.drain(..entries);
+        acknowledgements.acknowledged = h;
+        acknowledgements.entries.drain(..entries);
         self.forget_front(bytes);
         Ok(())
     }
@@ -604,19 +623,21 @@ impl Outbox {
     /// What was sent goes: at once, or, with stream management, up to the first stanza that is not acknowledged.
     fn forget_sent(&mut self) {
         let mut done = 0;
-        match &mut self.ledger {
+        match &mut self.acknowledgements {
             None => done = self.sent,
-            Some(ledger) => {
-                while let Some(entry) =
-                    ledger.entries.front().filter(|e| e.stanza.is_none() && done + e.bytes <= self.sent)
+            Some(acknowledgements) => {
+                while let Some(entry) = acknowledgements
+                    .entries
+                    .front()
+                    .filter(|e| e.stanza.is_none() && done + e.bytes <= self.sent)
                 {
                     done += entry.bytes;
-                    ledger.entries.pop_front();
+                    acknowledgements.entries.pop_front();
                 }
             }
         }
         // Moving what is left is worth it once that is the smaller part; so each byte moves at most once.
-        if self.ledger.is_some() || done == self.bytes.len() || done > self.bytes.len() / 2 {
+        if self.acknowledgements.is_some() || done == self.bytes.len() || done > self.bytes.len() / 2 {
             self.forget_front(done);
         }
     }
@@ -629,10 +650,10 @@ impl Outbox {
     /// The stanzas that are not acknowledged, whether they were sent or not. What the client has a part of it still gets
     /// the rest of, and all that is not its to acknowledge: our header, an error, the end of the stream.
     fn take_unacknowledged(&mut self) -> Vec<Unacknowledged> {
-        let Some(ledger) = &mut self.ledger else { return Vec::new() };
+        let Some(acknowledgements) = &mut self.acknowledgements else { return Vec::new() };
         let (bytes, sent) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent));
         let (mut stanzas, mut start) = (Vec::new(), 0);
-        for entry in ledger.entries.drain(..) {
+        for entry in acknowledgements.entries.drain(..) {
             let end = start + entry.bytes;
             if let Some(written) = entry.stanza {
                 let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
@@ -648,7 +669,7 @@ impl Outbox {
     }
 }
 
-impl Ledger {
+impl Acknowledgements {
     /// How many entries, and bytes, there are up to the end of so many stanzas; `None` if there are not so many.
     fn first(&self, stanzas: u32) -> Option<(usize, usize)> {
         let (mut left, mut entries, mut bytes) = (stanzas, 0, 0);
@@ -726,7 +747,7 @@ mod tests {
         assert!(put(&mut outboxes, key, "abc"));
         assert!(!put(&mut outboxes, key, "d"), "over the limit");
         assert!(!put(&mut outboxes, key, ""), "takes no more");
-        assert_eq!((outboxes.next_doomed(), outboxes.next_doomed()), (Some(key), None));
+        assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
         assert!(text(&outboxes, key).starts_with("abc<stream:error><resource-constraint "));
         assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
     }
@@ -735,7 +756,7 @@ mod tests {
     fn one_stanza_over_the_limit_is_refused_and_cuts_nobody_off() {
         let (mut outboxes, key) = one(3);
         assert!(!put(&mut outboxes, key, "abcd"));
-        assert_eq!(outboxes.next_doomed(), None);
+        assert_eq!(outboxes.next_closing(), None);
         assert!(put(&mut outboxes, key, "abc"));
     }
 
@@ -745,7 +766,7 @@ mod tests {
         outboxes.end(key, None);
         outboxes.end(key, Some(StreamError::Conflict));
         assert!(put(&mut outboxes, key, "answer"));
-        assert_eq!((outboxes.next_doomed(), outboxes.next_doomed()), (Some(key), None));
+        assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
         assert_eq!(text(&outboxes, key), "answer</stream:stream>");
         outboxes.abandon(key);
         assert_eq!(outboxes.outgoing(key), Outgoing { bytes: &[], close: Close::Now });
@@ -789,15 +810,17 @@ mod tests {
         assert_eq!(outboxes.acknowledge(key, 1_000), Ok(()));
         let outbox = outboxes.get(key).unwrap();
         assert_eq!(outbox.bytes.capacity(), 0);
-        assert!(outbox.ledger.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
+        assert!(outbox.acknowledgements.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
     }
 
     #[test]
     fn counters_wrap() {
         let (mut outboxes, key) = one(100);
         outboxes.manage(key);
-        if let Some(ledger) = outboxes.get_mut(key).and_then(|outbox| outbox.ledger.as_mut()) {
-            (ledger.acknowledged, ledger.received) = (u32::MAX, u32::MAX);
+        if let Some(acknowledgements) =
+            outboxes.get_mut(key).and_then(|outbox| outbox.acknowledgements.as_mut())
+        {
+            (acknowledgements.acknowledged, acknowledgements.received) = (u32::MAX, u32::MAX);
         }
         put(&mut outboxes, key, "one");
         put(&mut outboxes, key, "two");
@@ -829,7 +852,7 @@ mod tests {
         put(&mut outboxes, key, "three");
         outboxes.sent(key, 10);
         outboxes.end(key, None);
-        assert_eq!(outboxes.next_doomed(), Some(key));
+        assert_eq!(outboxes.next_closing(), Some(key));
         let left: Vec<_> = outboxes.take_unacknowledged(key).into_iter().map(|stanza| stanza.bytes).collect();
         assert_eq!(left, ["one", "two", "three"].map(Vec::from));
         assert_eq!(text(&outboxes, key), "wo</stream:stream>");
@@ -874,12 +897,12 @@ mod tests {
         outboxes.set_active(key, false);
         assert!(outboxes.send(key, &presence("a", 5_000)), "too long to be held back");
         assert!(!outboxes.send(key, &presence("a", 5_000)));
-        assert_eq!(outboxes.next_doomed(), Some(key));
+        assert_eq!(outboxes.next_closing(), Some(key));
         let (mut outboxes, key) = one(5_000);
         outboxes.set_active(key, false);
         assert!(outboxes.send(key, &presence("a", 3_000)) && outboxes.send(key, &presence("b", 3_000)));
         outboxes.set_active(key, true);
-        assert_eq!(outboxes.next_doomed(), Some(key));
+        assert_eq!(outboxes.next_closing(), Some(key));
     }
 
     #[test]

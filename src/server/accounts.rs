@@ -82,7 +82,7 @@ impl Server {
         let address = self.address_of(name)?;
         let (_, mut ctx) = self.lend(now);
         remove(&mut ctx, &address)?;
-        self.settle(now);
+        self.finish_closing(now);
         Ok(())
     }
 
@@ -170,7 +170,7 @@ impl Server {
     }
 
     /// Goes on with other settings, as far as that is possible: streams that have begun keep their limits, and the limits of
-    /// outboxes, events, guesses and registrations stay as they were. `false`, and nothing has changed, if the domain is
+    /// outboxes, events, failed logins and registrations stay as they were. `false`, and nothing has changed, if the domain is
     /// another one.
     pub fn reconfigure(&mut self, mut config: Config) -> bool {
         if config.domain() != self.config.domain() {
@@ -179,8 +179,8 @@ impl Server {
         let old = &self.config.limits;
         config.limits.outbox_bytes = old.outbox_bytes;
         config.limits.events = old.events;
-        config.limits.guesses_by_address = old.guesses_by_address;
-        config.limits.guesses_of_account = old.guesses_of_account;
+        config.limits.failed_logins_by_address = old.failed_logins_by_address;
+        config.limits.failed_logins_of_account = old.failed_logins_of_account;
         config.limits.registrations_by_address = old.registrations_by_address;
         self.tables.accounts.set_rules(password_rules(&config));
         self.config = config;

@@ -23,7 +23,8 @@ use crate::routing::dispatch;
 use crate::storage::{Storage, StorageError};
 use crate::streams::{self, Stream};
 use crate::tables::{
-    AccountError, Accounts, Executions, Guesses, PasswordRules, Rates, Sessions, Tables, Underway, SALT_BYTES,
+    AccountError, Accounts, CommandSessions, InFlight, LoginThrottle, PasswordRules, RateLimiter, Sessions,
+    Tables, SALT_BYTES,
 };
 use crate::xml::ns;
 use crate::xml::{Reader, XmlError};
@@ -78,11 +79,14 @@ impl Server {
         let tables = Tables {
             accounts: Accounts::new(password_rules(&config), &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
-            guesses: Guesses::new(limits.guesses_by_address, limits.guesses_of_account),
-            registrations: Rates::new(limits.registrations_by_address),
-            executions: Executions::new(limits.commands),
+            login_throttle: LoginThrottle::new(
+                limits.failed_logins_by_address,
+                limits.failed_logins_of_account,
+            ),
+            registrations: RateLimiter::new(limits.registrations_by_address),
+            command_sessions: CommandSessions::new(limits.commands),
             recorder: None,
-            underway: Underway::default(),
+            in_flight: InFlight::default(),
         };
         Ok(Self {
             outboxes: Outboxes::new(config.limits.outbox_bytes),
@@ -168,7 +172,7 @@ impl Server {
         let deadline = stream.deadline();
         stream.push(bytes, std::mem::take(&mut self.spare), now.monotonic);
         while self.with(id, now, Stream::step) == Some(true) {
-            self.settle(now);
+            self.finish_closing(now);
         }
         if self.streams.get(id).and_then(|stream| stream.deadline()) != deadline {
             self.set_timer(id);
@@ -178,13 +182,13 @@ impl Server {
             stream.used = true;
             if !std::mem::replace(&mut stream.in_line, true) {
                 self.awake.push_back(id);
-                self.lay_one_to_rest();
+                self.hibernate_one();
             }
         }
     }
 
     /// Only so many streams have a parser at hand; the one that was used least lately lets go of its own.
-    fn lay_one_to_rest(&mut self) {
+    fn hibernate_one(&mut self) {
         if self.awake.len() > 2 * self.streams.len() + RESTLESS {
             let Self { awake, streams, .. } = self;
             awake.retain(|key| streams.get(*key).is_some());
@@ -207,7 +211,7 @@ impl Server {
     /// it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
         self.with(id, now, Stream::half_closed);
-        self.settle(now);
+        self.finish_closing(now);
     }
 
     /// A connection is gone, whoever ended it. To be called once for each.
@@ -216,7 +220,7 @@ impl Server {
             return self.set_timer(id);
         }
         self.outboxes.end(id, None);
-        self.settle(now);
+        self.finish_closing(now);
         self.forget(id);
     }
 
@@ -251,7 +255,7 @@ impl Server {
             self.timers.pop();
             if wanted {
                 self.with(key, now, Stream::due);
-                self.settle(now);
+                self.finish_closing(now);
                 self.set_timer(key);
             }
         }
@@ -268,7 +272,7 @@ impl Server {
         for key in self.streams.keys() {
             self.with(key, now, Stream::shut_down);
         }
-        self.settle(now);
+        self.finish_closing(now);
     }
 
     /// Makes all that changed safe, whatever was asked for.
@@ -309,7 +313,7 @@ impl Server {
         }
         let now = self.now;
         let agreed = subscriptions::agree(&mut self.lend(now).1, &watcher, &watched);
-        self.settle(now);
+        self.finish_closing(now);
         agreed.map_err(|_| AccountError::NotRecorded)
     }
 
@@ -362,7 +366,7 @@ impl Server {
             return Err(InjectError::BadStanza);
         }
         dispatch::dispatch(&mut self.lend(now).1, &from, &stanza);
-        self.settle(now);
+        self.finish_closing(now);
         Ok(())
     }
 
@@ -380,10 +384,10 @@ impl Server {
         streams.get_mut(id).map(|stream| act(stream, &mut ctx))
     }
 
-    /// Buries the doomed. Each burial tells others, and may doom some of them; the loop ends when all are in the ground.
-    fn settle(&mut self, now: Now) {
-        while let Some(key) = self.outboxes.next_doomed() {
-            match self.with(key, now, Stream::bury) {
+    /// Finishes the streams that are closing. Each tells others, which may close some of them; the loop ends when none is left.
+    fn finish_closing(&mut self, now: Now) {
+        while let Some(key) = self.outboxes.next_closing() {
+            match self.with(key, now, Stream::finish) {
                 Some(true) => self.set_timer(key),
                 Some(false) | None => self.forget(key),
             }

@@ -20,7 +20,7 @@ use super::portable::account_to_element;
 use super::repair::repair;
 use super::store::{Durability, Storage};
 use crate::tables::{
-    Accounts, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, PasswordRules, Recorder,
+    Accounts, Change, Contact, Credential, LastSeen, OfflineMessage, PasswordRules, Recorder, StoredXml,
 };
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
@@ -294,7 +294,7 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
             Change::Offline(OfflineMessage { number: n as u64, bytes })
         }
         6 => Change::OfflineSent(n as u64 - 1),
-        7 | 8 => Change::VCard(Kept::of(&element("vCard", "vcard-temp"))),
+        7 | 8 => Change::VCard(StoredXml::of(&element("vCard", "vcard-temp"))),
         9 => Change::VCard(None),
         10 => Change::Private(element("a", "urn:a")),
         11 => Change::Private(element("b", "urn:a")),

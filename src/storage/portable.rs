@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use crate::crypto::codec::{base64, from_base64, DIGEST_BYTES};
 use crate::crypto::scram::Keys;
 use crate::tables::{
-    blocklist_element, Account, Change, Contact, Credential, Kept, LastSeen, OfflineMessage, Subscription,
+    blocklist_element, Account, Change, Contact, Credential, LastSeen, OfflineMessage, StoredXml,
+    Subscription,
 };
 use crate::xml::ns;
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
@@ -64,7 +65,7 @@ pub(super) fn account_to_element(name: &str, account: &Account) -> Element {
         sent => Some(offline_to_element(Some(sent), account.offline().messages())),
     };
     let vcard = account.vcard().map(|vcard| vcard_to_element(Some(vcard)));
-    let private = account.private().iter().filter_map(Kept::to_element);
+    let private = account.private().iter().filter_map(StoredXml::to_element);
     let private = private.fold(Element::new("query", PRIVATE), Element::with);
     let private = Some(private).filter(|query| !query.nodes().is_empty());
     let last_seen = account.last_seen().map(last_seen_to_element);
@@ -151,8 +152,8 @@ fn offline_to_element<'m>(
 }
 
 /// XEP-0227 4.7; an empty one says that there is none.
-fn vcard_to_element(vcard: Option<&Kept>) -> Element {
-    vcard.and_then(Kept::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
+fn vcard_to_element(vcard: Option<&StoredXml>) -> Element {
+    vcard.and_then(StoredXml::to_element).unwrap_or_else(|| Element::new("vCard", VCARD))
 }
 
 /// The format has no word for it, so it is as XEP-0012 would say it, but for the time.
@@ -218,7 +219,7 @@ fn read_part(part: &Element) -> Vec<Change> {
         ("blocklist" | "block", ns::BLOCKING) => read_blocking(part, true),
         ("unblock", ns::BLOCKING) => read_blocking(part, false),
         ("query", LAST) => read_last_seen(part).into_iter().collect(),
-        ("vCard", VCARD) => vec![Change::VCard(Kept::of(part))],
+        ("vCard", VCARD) => vec![Change::VCard(StoredXml::of(part))],
         _ => Vec::new(),
     }
 }
@@ -393,7 +394,7 @@ mod tests {
     #[test]
     fn kept_things_read_back() {
         let vcard = Element::new("vCard", VCARD).with(Element::new("FN", VCARD).with_text("用户"));
-        again(&Change::VCard(Kept::of(&vcard)));
+        again(&Change::VCard(StoredXml::of(&vcard)));
         again(&Change::VCard(None));
         again(&Change::Blocked("a@b/c".parse().unwrap(), true));
         again(&Change::Blocked("a@b/c".parse().unwrap(), false));
@@ -411,7 +412,7 @@ mod tests {
         let changes = [
             Change::Credential(Credential::new("secret", b"salt", rules).unwrap()),
             Change::Contact("a@b".parse().unwrap(), Some(Contact { listed: true, ..Contact::default() })),
-            Change::VCard(Kept::of(&text("vCard", VCARD))),
+            Change::VCard(StoredXml::of(&text("vCard", VCARD))),
             Change::Private(text("a", "urn:a")),
             Change::Private(text("b", "urn:a")),
             Change::Blocked("b@c".parse().unwrap(), true),

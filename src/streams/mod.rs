@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Each phase carries what is known in it. Whoever ends a stream only marks its outbox ([`crate::outbox`]); the server
-//! then calls [`Stream::bury`], the one way into `Ended`.
+//! then calls [`Stream::finish`], the one way into `Ended`.
 //! Left out on purpose: what stanzas mean ([`crate::features`]), and how bytes come and go ([`crate::net`]).
 
 use std::time::Duration;
@@ -311,7 +311,7 @@ impl Stream {
 
     /// The stream has ended, whoever ended it: nothing more is read, and those who should know are told. `false` if
     /// there is no connection either, and so nothing left of it.
-    pub(crate) fn bury(&mut self, ctx: &mut Ctx<'_>) -> bool {
+    pub(crate) fn finish(&mut self, ctx: &mut Ctx<'_>) -> bool {
         let (address, connected) = match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Bound(bound) => (Some(bound.address), true),
             Phase::Detached(address) => (Some(address), false),

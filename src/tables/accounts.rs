@@ -11,7 +11,7 @@ use super::blocklist::Blocklist;
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
-use super::{Change, Contact, Kept, LastSeen};
+use super::{Change, Contact, LastSeen, StoredXml};
 use crate::crypto::codec::{legacy_digest, same_secret, Hmac};
 use crate::crypto::scram::Keys;
 use crate::xml::Element;
@@ -23,8 +23,8 @@ pub(crate) struct Account {
     credential: Credential,
     roster: Roster,
     offline: Offline,
-    vcard: Option<Kept>,
-    private: Box<[Kept]>,
+    vcard: Option<StoredXml>,
+    private: Box<[StoredXml]>,
     blocklist: Blocklist,
     last_seen: Option<LastSeen>,
 }
@@ -58,12 +58,12 @@ impl Account {
     }
 
     /// What it says of itself.
-    pub(crate) fn vcard(&self) -> Option<&Kept> {
+    pub(crate) fn vcard(&self) -> Option<&StoredXml> {
         self.vcard.as_ref()
     }
 
     /// What its clients keep here (XEP-0049).
-    pub(crate) fn private(&self) -> &[Kept] {
+    pub(crate) fn private(&self) -> &[StoredXml] {
         &self.private
     }
 
@@ -80,7 +80,7 @@ impl Account {
     fn set_private(&mut self, element: &Element) {
         let mut private = std::mem::take(&mut self.private).into_vec();
         private.retain(|kept| !kept.is(element.name(), element.ns()));
-        private.extend(Kept::of(element));
+        private.extend(StoredXml::of(element));
         self.private = private.into_boxed_slice();
     }
 }

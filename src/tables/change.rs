@@ -1,14 +1,14 @@
 //! What can change of what is kept for an account, and that it was recorded.
 //!
 //! A change says how things are afterwards, not how they came to be so: applying one twice is applying it once.
-//! Left out on purpose: sessions and guesses, which end with the process.
+//! Left out on purpose: sessions and failed logins, which end with the process.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact, Kept, LastSeen, OfflineMessage};
+use super::{Accounts, Contact, LastSeen, OfflineMessage, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -27,7 +27,7 @@ pub(crate) enum Change {
     /// No message up to this number waits for it any more.
     OfflineSent(u64),
     /// It says something else of itself, or nothing any more (XEP-0054).
-    VCard(Option<Kept>),
+    VCard(Option<StoredXml>),
     /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).
     Private(Element),
     /// It will have nothing to do with an address, or no longer (XEP-0191).

@@ -5,17 +5,17 @@
 mod accounts;
 mod blocklist;
 mod change;
+mod command_sessions;
 mod credential;
-mod executions;
-mod guesses;
-mod kept;
+mod in_flight;
 mod last_seen;
+mod login_throttle;
 mod offline;
-mod rates;
+mod rate_limiter;
 mod roster;
 mod sessions;
+mod stored_xml;
 mod subscription;
-mod underway;
 
 use std::fmt;
 use std::io;
@@ -28,28 +28,28 @@ pub(crate) use accounts::{Account, Accounts};
 pub(crate) use blocklist::{blocklist_element, Blocklist};
 pub use change::StorageStatus;
 pub(crate) use change::{Change, NotRecorded, Recorder};
+pub(crate) use command_sessions::{CommandSessions, NoCommandSession};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
-pub(crate) use executions::{Executions, NoExecution};
-pub(crate) use guesses::Guesses;
-pub(crate) use kept::Kept;
+pub(crate) use in_flight::InFlight;
 pub(crate) use last_seen::LastSeen;
+pub(crate) use login_throttle::LoginThrottle;
 pub(crate) use offline::OfflineMessage;
-pub(crate) use rates::Rates;
+pub(crate) use rate_limiter::RateLimiter;
 pub(crate) use roster::{Contact, Item};
 pub(crate) use sessions::{Resumption, Session, Sessions};
+pub(crate) use stored_xml::StoredXml;
 pub(crate) use subscription::{Step, Subscription};
-pub(crate) use underway::Underway;
 
 /// All tables.
 pub(crate) struct Tables {
     pub(crate) accounts: Accounts,
     pub(crate) sessions: Sessions,
-    pub(crate) guesses: Guesses,
-    pub(crate) registrations: Rates<IpAddr>,
-    pub(crate) executions: Executions,
+    pub(crate) login_throttle: LoginThrottle,
+    pub(crate) registrations: RateLimiter<IpAddr>,
+    pub(crate) command_sessions: CommandSessions,
     /// Who writes down what changes; without one it ends with the process.
     pub(crate) recorder: Option<Box<dyn Recorder>>,
-    pub(crate) underway: Underway,
+    pub(crate) in_flight: InFlight,
 }
 
 impl Tables {
@@ -71,27 +71,27 @@ impl Tables {
     pub(crate) fn send_offline(&mut self, user: &str, number: u64) {
         self.accounts.apply(user, Change::OfflineSent(number));
         if self.recorder.is_some() {
-            self.underway.note(user, number);
+            self.in_flight.note(user, number);
         }
     }
 
     /// Commits what was recorded. What is underway is sent once this returns.
     pub(crate) fn commit(&mut self, now: Duration) -> io::Result<()> {
         self.record_sent();
-        self.underway.send();
+        self.in_flight.send();
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.commit(now))
     }
 
     /// Makes safe all that was recorded and all that was sent.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        self.underway.send();
+        self.in_flight.send();
         self.record_sent();
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
     }
 
     /// Records which messages were sent, unless their account has gone since; the next of the name has messages of its own.
     pub(crate) fn record_sent(&mut self) {
-        for (user, number) in self.underway.take_sent() {
+        for (user, number) in self.in_flight.take_sent() {
             let is_there = self.accounts.offline(&user).is_some_and(|offline| offline.sent() >= number);
             if is_there && self.record(&[(&user, &Change::OfflineSent(number))]).is_err() {
                 log::error!("{user}: messages were sent that will come again after a restart, for this could not be recorded");

@@ -25,7 +25,7 @@ pub(crate) struct Session {
     /// Whether it has asked for the roster, and so is told what changes in it (RFC 6121 2.2).
     pub(crate) interested: bool,
     /// Whether it has asked whom its account has blocked, and so is told what changes in that (XEP-0191).
-    pub(crate) told_blocks: bool,
+    pub(crate) wants_blocklist_pushes: bool,
     /// Whom it has sent presence that no broadcast would have brought them (RFC 6121 4.6).
     pub(crate) directed: Vec<Jid>,
     /// How many stanzas the server had written when it became available at this priority.
@@ -104,7 +104,7 @@ impl Sessions {
             presence: None,
             priority: 0,
             interested: false,
-            told_blocks: false,
+            wants_blocklist_pushes: false,
             directed: Vec::new(),
             since: 0,
             carbons: false,

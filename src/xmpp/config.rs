@@ -162,9 +162,9 @@ pub struct Limits {
     /// Failed logins on one stream.
     pub login_attempts: u32,
     /// Failed logins from one address (of IPv6, one network of 64 bits).
-    pub guesses_by_address: Rate,
+    pub failed_logins_by_address: Rate,
     /// Failed logins of one account, from wherever.
-    pub guesses_of_account: Rate,
+    pub failed_logins_of_account: Rate,
     /// Accounts made from one address; loopback is not limited.
     pub registrations_by_address: Rate,
     /// Items of a roster.
@@ -227,8 +227,8 @@ impl Default for Limits {
             ping_time: Duration::from_secs(60),
             resumption_time: Duration::from_secs(300),
             login_attempts: 5,
-            guesses_by_address: Rate { burst: 30, interval: Duration::from_secs(5) },
-            guesses_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
+            failed_logins_by_address: Rate { burst: 30, interval: Duration::from_secs(5) },
+            failed_logins_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
             roster_items: 1_000,
             roster_groups: 16,

@@ -85,8 +85,8 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
 
 fn set_rate(limits: &mut Limits, name: &str, rate: Rate) -> Result<(), String> {
     match name {
-        "guesses_by_address" => limits.guesses_by_address = rate,
-        "guesses_of_account" => limits.guesses_of_account = rate,
+        "guesses_by_address" => limits.failed_logins_by_address = rate,
+        "guesses_of_account" => limits.failed_logins_of_account = rate,
         "registrations_by_address" => limits.registrations_by_address = rate,
         other => return Err(format!("no rate is called {other}")),
     }

@@ -91,13 +91,13 @@ impl Login {
 
     /// Whether another password may be tried for `user`.
     pub(crate) fn may_try(&self, ctx: &Ctx<'_>, user: &str) -> bool {
-        ctx.tables.guesses.allows(self.peer.network(), user, ctx.now.monotonic)
+        ctx.tables.login_throttle.allows(self.peer.network(), user, ctx.now.monotonic)
     }
 
     /// A name or a password was wrong. The name is not logged: it may be a password in the wrong field.
     pub(crate) fn failed(&mut self, ctx: &mut Ctx<'_>, user: Option<&str>) {
         log::info!("{}: a login has failed", self.peer);
         self.failures += 1;
-        ctx.tables.guesses.note(self.peer.network(), user, ctx.now.monotonic);
+        ctx.tables.login_throttle.note(self.peer.network(), user, ctx.now.monotonic);
     }
 }

@@ -8,9 +8,9 @@ use crate::xml::{Element, Reader, XmlLimits};
 
 /// An element as we have written it.
 #[derive(PartialEq, Eq)]
-pub(crate) struct Kept(Box<str>);
+pub(crate) struct StoredXml(Box<str>);
 
-impl Kept {
+impl StoredXml {
     /// What is to be kept of an element: nothing of one that says no more than its name.
     pub(crate) fn of(element: &Element) -> Option<Self> {
         let is_empty = element.attributes().is_empty() && element.nodes().is_empty();
@@ -39,7 +39,7 @@ impl Kept {
 }
 
 /// Kept out of logs.
-impl fmt::Debug for Kept {
+impl fmt::Debug for StoredXml {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({} bytes)", self.bytes())
     }
@@ -54,14 +54,14 @@ mod tests {
         let text =
             "<a xmlns='A' xmlns:p='P' p:x='1 &apos;&#10;'><b xmlns=''> <c xmlns='A'/>&lt;&#13;</b>尾</a>";
         let element = Reader::read_one(text, "", XmlLimits::NONE).unwrap();
-        let kept = Kept::of(&element).unwrap();
+        let kept = StoredXml::of(&element).unwrap();
         assert_eq!(kept.to_element(), Some(element));
         assert_eq!(format!("{kept:?}"), format!("({} bytes)", text.len()));
     }
 
     #[test]
     fn an_element_is_known_by_name_and_namespace() {
-        let kept = |element: Element| Kept::of(&element.with_text("x")).unwrap();
+        let kept = |element: Element| StoredXml::of(&element.with_text("x")).unwrap();
         let tests =
             [("a", "A", true), ("a", "B", false), ("ab", "A", false), ("a", "", false), ("", "A", false)];
         for (name, ns, same) in tests {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn of_an_empty_element_nothing_is_kept() {
-        assert_eq!(Kept::of(&Element::new("a", "A")), None);
-        assert!(Kept::of(&Element::new("a", "A").with_text(" ")).is_some());
+        assert_eq!(StoredXml::of(&Element::new("a", "A")), None);
+        assert!(StoredXml::of(&Element::new("a", "A").with_text(" ")).is_some());
     }
 }

@@ -9,20 +9,20 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::rates::Rates;
+use super::rate_limiter::RateLimiter;
 use crate::xmpp::config::Rate;
 
-pub(crate) struct Guesses {
-    by_address: Rates<IpAddr>,
-    of_account: Rates<u64>,
+pub(crate) struct LoginThrottle {
+    by_address: RateLimiter<IpAddr>,
+    of_account: RateLimiter<u64>,
     hasher: RandomState,
 }
 
-impl Guesses {
+impl LoginThrottle {
     pub(crate) fn new(by_address: Rate, of_account: Rate) -> Self {
         Self {
-            by_address: Rates::new(by_address),
-            of_account: Rates::new(of_account),
+            by_address: RateLimiter::new(by_address),
+            of_account: RateLimiter::new(of_account),
             hasher: RandomState::new(),
         }
     }

@@ -5,13 +5,13 @@
 
 /// Up to which number messages of which accounts are being sent.
 #[derive(Debug, Default)]
-pub(crate) struct Underway {
+pub(crate) struct InFlight {
     /// Since the last commit. They are sent after the next.
     fresh: Vec<(Box<str>, u64)>,
     sent: Vec<(Box<str>, u64)>,
 }
 
-impl Underway {
+impl InFlight {
     pub(super) fn note(&mut self, user: &str, number: u64) {
         self.fresh.push((user.into(), number));
     }

@@ -13,13 +13,13 @@ use crate::xmpp::config::Rate;
 const MAX_KEYS: usize = 4_096;
 
 /// The debts of many.
-pub(crate) struct Rates<K> {
+pub(crate) struct RateLimiter<K> {
     rate: Rate,
     /// The time at which each will have paid.
     paid_at: HashMap<K, Duration>,
 }
 
-impl<K: Eq + Hash + Clone> Rates<K> {
+impl<K: Eq + Hash + Clone> RateLimiter<K> {
     pub(crate) fn new(rate: Rate) -> Self {
         Self { rate, paid_at: HashMap::new() }
     }
@@ -59,27 +59,27 @@ mod tests {
 
     #[test]
     fn a_burst_and_then_one_each_interval() {
-        let mut rates = Rates::new(Rate { burst: 3, interval: SECOND });
+        let mut rate_limiter = RateLimiter::new(Rate { burst: 3, interval: SECOND });
         for _ in 0..3 {
-            assert!(rates.allows(&'a', SECOND));
-            rates.note('a', SECOND);
+            assert!(rate_limiter.allows(&'a', SECOND));
+            rate_limiter.note('a', SECOND);
         }
-        assert!(!rates.allows(&'a', SECOND) && rates.allows(&'b', SECOND));
-        assert!(!rates.allows(&'a', SECOND * 2 - Duration::from_millis(1)));
-        assert!(rates.allows(&'a', SECOND * 2));
-        rates.note('a', SECOND * 2);
-        assert!(!rates.allows(&'a', SECOND * 2));
+        assert!(!rate_limiter.allows(&'a', SECOND) && rate_limiter.allows(&'b', SECOND));
+        assert!(!rate_limiter.allows(&'a', SECOND * 2 - Duration::from_millis(1)));
+        assert!(rate_limiter.allows(&'a', SECOND * 2));
+        rate_limiter.note('a', SECOND * 2);
+        assert!(!rate_limiter.allows(&'a', SECOND * 2));
     }
 
     #[test]
     fn the_table_has_a_limit_and_forgets_who_owes_least() {
-        let mut rates = Rates::new(Rate { burst: 1, interval: SECOND });
-        rates.note(usize::MAX, SECOND);
-        rates.note(usize::MAX, SECOND);
-        (0..MAX_KEYS * 2).for_each(|key| rates.note(key, SECOND));
-        assert_eq!(rates.paid_at.len(), MAX_KEYS);
-        assert!(!rates.allows(&usize::MAX, SECOND));
-        rates.note(usize::MAX - 1, SECOND * 9);
-        assert_eq!(rates.paid_at.len(), 1);
+        let mut rate_limiter = RateLimiter::new(Rate { burst: 1, interval: SECOND });
+        rate_limiter.note(usize::MAX, SECOND);
+        rate_limiter.note(usize::MAX, SECOND);
+        (0..MAX_KEYS * 2).for_each(|key| rate_limiter.note(key, SECOND));
+        assert_eq!(rate_limiter.paid_at.len(), MAX_KEYS);
+        assert!(!rate_limiter.allows(&usize::MAX, SECOND));
+        rate_limiter.note(usize::MAX - 1, SECOND * 9);
+        assert_eq!(rate_limiter.paid_at.len(), 1);
     }
 }
