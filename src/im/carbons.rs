@@ -9,7 +9,7 @@ use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::tables::Session;
 use crate::xml::ns;
-use crate::xml::writer::Unaddressed;
+use crate::xml::writer::Broadcast;
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
@@ -87,7 +87,7 @@ fn is_invitation(message: &Element) -> bool {
     mediated.is_some() || message.child("x", INVITATION).is_some()
 }
 
-fn wrapped(account: &str, way: Way, message: &Element) -> Unaddressed {
+fn wrapped(account: &str, way: Way, message: &Element) -> Broadcast {
     let mut outer = Element::new("message", ns::CLIENT).with_attr("from", account.to_owned());
     if let Some(kind) = message.attr("type") {
         outer.set_attr("type", kind.to_owned());
@@ -97,7 +97,7 @@ fn wrapped(account: &str, way: Way, message: &Element) -> Unaddressed {
         Way::Sent => "sent",
     };
     let frames = [outer, Element::new(way, ns::CARBONS), Element::new("forwarded", FORWARD)];
-    Unaddressed::framed(&frames, message, ns::CLIENT)
+    Broadcast::framed(&frames, message, ns::CLIENT)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::im::offline;
 use crate::outbox::Outboxes;
 use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription};
 use crate::xml::ns;
-use crate::xml::writer::Unaddressed;
+use crate::xml::writer::Broadcast;
 use crate::xml::{Element, Reader};
 use crate::xmpp::config::Config;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -45,7 +45,7 @@ pub(crate) fn broadcast(
 fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), StanzaError> {
     let priority = stanza.priority()?;
     let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return Ok(()) };
-    let written = Unaddressed::new(&stanza.element, ns::CLIENT);
+    let written = Broadcast::new(&stanza.element, ns::CLIENT);
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     let is_new = session.presence.is_none();
     let stream = session.stream;
@@ -71,7 +71,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
     let directed = std::mem::take(&mut session.directed);
     let was_available = session.presence.is_some();
-    send_unavailable(ctx, from, user, &Unaddressed::new(element, ns::CLIENT), was_available, &directed);
+    send_unavailable(ctx, from, user, &Broadcast::new(element, ns::CLIENT), was_available, &directed);
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
     }
@@ -109,7 +109,7 @@ fn send_unavailable(
     ctx: &mut Ctx<'_>,
     from: &Jid,
     user: &str,
-    presence: &Unaddressed,
+    presence: &Broadcast,
     was_available: bool,
     directed: &[Jid],
 ) {
@@ -126,7 +126,7 @@ fn send_unavailable(
 
 /// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's
 /// own available resources.
-fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Unaddressed>) {
+fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Broadcast>) {
     let mut post = lend(ctx);
     let Post { accounts, sessions, .. } = post;
     let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
@@ -304,12 +304,12 @@ pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option
         let seen = accounts.get(user).and_then(|account| account.last_seen()).filter(|_| to.is_bare());
         let since = seen.map(|seen| delay::note(post.config, Duration::from_secs(seen.at)));
         let answer = since.into_iter().fold(whether_there(is_there, to, id), Element::with);
-        post.deliver(&Unaddressed::new(&answer, ns::CLIENT), to, prober);
+        post.deliver(&Broadcast::new(&answer, ns::CLIENT), to, prober);
         return true;
     }
     let was_told = session.is_some_and(|session| is_directed(session, prober));
     if was_told {
-        post.deliver(&Unaddressed::new(&whether_there(true, to, id), ns::CLIENT), to, prober);
+        post.deliver(&Broadcast::new(&whether_there(true, to, id), ns::CLIENT), to, prober);
     }
     was_told
 }
@@ -328,9 +328,9 @@ fn whether_there(is_there: bool, from: &Jid, id: Option<&str>) -> Element {
 }
 
 /// The server's word that a resource is gone.
-fn unavailable_from(from: &Jid) -> Unaddressed {
+fn unavailable_from(from: &Jid) -> Broadcast {
     let element = Element::new("presence", ns::CLIENT).with_attr("from", from.as_str().to_owned());
-    Unaddressed::new(&element.with_attr("type", "unavailable"), ns::CLIENT)
+    Broadcast::new(&element.with_attr("type", "unavailable"), ns::CLIENT)
 }
 
 /// How presence gets to whom it is for.
@@ -365,14 +365,14 @@ impl Post<'_> {
     }
 
     /// Copies a presence to an address, unless a block is in its way.
-    fn deliver(&mut self, presence: &Unaddressed, from: &Jid, to: &Jid) {
+    fn deliver(&mut self, presence: &Broadcast, from: &Jid, to: &Jid) {
         if !self.are_parted(from, to) {
             self.copy(presence, from, to);
         }
     }
 
     /// Copies a presence to an address: all available resources of a bare one, the one resource of a full one.
-    fn copy(&mut self, presence: &Unaddressed, from: &Jid, to: &Jid) {
+    fn copy(&mut self, presence: &Broadcast, from: &Jid, to: &Jid) {
         if self.events.is_claimed(to) {
             return self.hand_over(presence, to);
         }
@@ -406,7 +406,7 @@ impl Post<'_> {
     }
 
     /// The host program gets it as an event.
-    fn hand_over(&mut self, presence: &Unaddressed, to: &Jid) {
+    fn hand_over(&mut self, presence: &Broadcast, to: &Jid) {
         let mut bytes = Vec::new();
         presence.write_to(to.as_str(), &mut bytes);
         let text = String::from_utf8_lossy(&bytes);

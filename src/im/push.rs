@@ -7,7 +7,7 @@
 use crate::im::ctx::Ctx;
 use crate::tables::Session;
 use crate::xml::ns;
-use crate::xml::writer::Unaddressed;
+use crate::xml::writer::Broadcast;
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
 
@@ -17,7 +17,7 @@ pub(crate) fn send(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element, wants: fn(&
     // A number that no other push has is as good an id.
     let id = ctx.random.token().unwrap_or_else(|_| ctx.outboxes.stanzas().to_string());
     let push = Element::new("iq", ns::CLIENT).with_attr("type", "set").with_attr("id", id).with(payload);
-    let written = Unaddressed::new(&push, ns::CLIENT);
+    let written = Broadcast::new(&push, ns::CLIENT);
     for session in ctx.tables.sessions.of(user).iter().filter(|session| wants(session)) {
         let to = format!("{owner}/{}", session.resource);
         ctx.outboxes.send_copy_now(session.stream, &written, &to);

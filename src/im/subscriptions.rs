@@ -10,7 +10,7 @@ use crate::im::presence;
 use crate::im::roster;
 use crate::tables::{Change, Contact, NotRecorded, Step, Subscription};
 use crate::xml::ns;
-use crate::xml::writer::Unaddressed;
+use crate::xml::writer::Broadcast;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -197,7 +197,7 @@ fn deliver(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza) {
         })
         .map(|session| session.stream)
         .collect();
-    let written = Unaddressed::new(&stanza.element, ns::CLIENT);
+    let written = Broadcast::new(&stanza.element, ns::CLIENT);
     for stream in streams {
         ctx.outboxes.send_copy_now(stream, &written, stanza.to.as_str());
     }

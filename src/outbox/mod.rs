@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::xml::ns;
-use crate::xml::writer::{self, Unaddressed};
+use crate::xml::writer::{self, Broadcast};
 use crate::xml::Element;
 use crate::xmpp::error::StreamError;
 use crate::xmpp::slab::{drop_vacant, Key};
@@ -193,7 +193,7 @@ impl Outboxes {
     pub(crate) fn send_copy(
         &mut self,
         key: Key,
-        presence: &Unaddressed,
+        presence: &Broadcast,
         from: impl FnOnce() -> String,
         to: &str,
     ) {
@@ -201,12 +201,12 @@ impl Outboxes {
     }
 
     /// Sends a stanza that was written for many and that nobody is to wait for.
-    pub(crate) fn send_copy_now(&mut self, key: Key, stanza: &Unaddressed, to: &str) {
+    pub(crate) fn send_copy_now(&mut self, key: Key, stanza: &Broadcast, to: &str) {
         self.write(key, true, || None, |out| stanza.write_to(to, out));
     }
 
     /// Sends a copy of `message`, which waits where that would.
-    pub(crate) fn send_carbon(&mut self, key: Key, copy: &Unaddressed, message: &Element, to: &str) {
+    pub(crate) fn send_carbon(&mut self, key: Key, copy: &Broadcast, message: &Element, to: &str) {
         let attr = |name| message.attr(name).unwrap_or_default();
         let hold =
             || can_wait(message).map(|_| ("copy of a chat state", [attr("from"), attr("to")].join(" ")));

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::xml::writer::Unaddressed;
+use crate::xml::writer::Broadcast;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
 
@@ -19,7 +19,7 @@ pub(crate) struct Session {
     /// The stream that it is on.
     pub(crate) stream: Key,
     /// The last presence that it broadcast; `None` while it is unavailable.
-    pub(crate) presence: Option<Unaddressed>,
+    pub(crate) presence: Option<Broadcast>,
     /// What that presence said (RFC 6121 4.7.2.3).
     pub(crate) priority: i8,
     /// Whether it has asked for the roster, and so is told what changes in it (RFC 6121 2.2).

@@ -119,13 +119,13 @@ fn has_prefix(attr: &Attribute, prefix: &str) -> bool {
 
 /// A stanza, written once for many: only its `to` is still open.
 #[derive(Debug)]
-pub(crate) struct Unaddressed {
+pub(crate) struct Broadcast {
     bytes: Box<[u8]>,
     /// Behind the name of the element.
     split: usize,
 }
 
-impl Unaddressed {
+impl Broadcast {
     /// Writes `element`, which must have no `to`, for a stream whose default namespace is `scope`.
     pub(crate) fn new(element: &Element, scope: &str) -> Self {
         debug_assert!(element.attr("to").is_none());
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn one_writing_serves_many() {
         let presence =
-            Unaddressed::new(&Element::new("presence", "c").with_attr("from", "a").with_text("x"), "c");
+            Broadcast::new(&Element::new("presence", "c").with_attr("from", "a").with_text("x"), "c");
         let mut out = Vec::new();
         presence.write_to("b", &mut out);
         presence.write_to("'", &mut out);
@@ -273,7 +273,7 @@ mod tests {
     fn a_tree_can_be_framed_in_writing() {
         let frames = [Element::new("a", "A").with_attr("x", "1"), Element::new("b", "B")];
         let mut out = Vec::new();
-        Unaddressed::framed(&frames, &Element::new("a", "A").with_text("2"), "A").write_to("c", &mut out);
+        Broadcast::framed(&frames, &Element::new("a", "A").with_text("2"), "A").write_to("c", &mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "<a to='c' x='1'><b xmlns='B'><a xmlns='A'>2</a></b></a>"
