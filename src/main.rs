@@ -1,6 +1,6 @@
-//! The program: flags in, a reactor that runs for ever.
+//! The program `loquat`; [`program`] has all of it.
 //!
-//! Left out on purpose: everything that a host program would want, too; that is in the library.
+//! Left out on purpose: everything that an embedding host needs as well; that is in the library.
 
 mod program;
 

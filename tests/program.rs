@@ -1,4 +1,4 @@
-//! The program as its users have it: what it prints, how it ends, whom it lets in, what it logs.
+//! The program from outside: what it prints, its exit status, who can log in, what it logs.
 //!
 //! Left out on purpose: protocol beyond a login, and the ports that it picks by itself, which others may have.
 
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use loquat::legacy_digest;
 
 /// How long the program may take for anything.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const LISTENING: &str = "loquat: listening on ";
 
 /// The program, which keeps nothing unless it is told where.
@@ -35,7 +35,7 @@ fn run(args: &[&str]) -> Output {
     let mut child = command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             child.kill().unwrap();
         }
         thread::sleep(Duration::from_millis(1));
@@ -43,7 +43,7 @@ fn run(args: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// A program that serves, until it goes out of sight.
+/// A program that serves; killed when it is dropped.
 struct Program {
     child: Child,
     addresses: Vec<SocketAddr>,
@@ -58,7 +58,7 @@ impl Program {
         thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut program = Self { child, addresses: Vec::new() };
         for _ in 0..listeners {
-            let line = receiver.recv_timeout(PATIENCE).unwrap();
+            let line = receiver.recv_timeout(TIMEOUT).unwrap();
             let address = line.strip_prefix(LISTENING).unwrap_or_else(|| panic!("it printed {line:?}"));
             program.addresses.push(address.parse().unwrap());
         }
@@ -101,7 +101,7 @@ impl Client {
     /// Connects, and exchanges headers.
     fn connect(address: SocketAddr) -> Self {
         let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut client = Self { socket, id: String::new(), features: String::new() };
         client.features = client.ask(
             "<stream:stream version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
@@ -112,20 +112,20 @@ impl Client {
         client
     }
 
-    /// Says something, and listens up to `end`.
+    /// Sends something, and reads up to `end`.
     fn ask(&mut self, text: &str, end: &str) -> String {
         self.socket.write_all(text.as_bytes()).unwrap();
-        let mut heard = Vec::new();
-        while !String::from_utf8_lossy(&heard).contains(end) {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains(end) {
             let mut buffer = [0; 4096];
             let n = match self.socket.read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read.unwrap(),
+                result => result.unwrap(),
             };
-            assert!(n > 0, "instead of {end} it ended behind {}", String::from_utf8_lossy(&heard));
-            heard.extend_from_slice(buffer.get(..n).unwrap());
+            assert!(n > 0, "instead of {end} it ended behind {}", String::from_utf8_lossy(&received));
+            received.extend_from_slice(buffer.get(..n).unwrap());
         }
-        String::from_utf8(heard).unwrap()
+        String::from_utf8(received).unwrap()
     }
 
     /// A request before login; what the answer begins with.
@@ -168,10 +168,10 @@ fn help_and_version() {
 /// Holds that the program ends with this status, after one line for people.
 fn fails(args: &[&str], status: i32, reason: &str) {
     let output = run(args);
-    let complaint = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(status), "{args:?}: {complaint}");
-    assert!(complaint.starts_with("loquat: ") && complaint.contains(reason), "{args:?}: {complaint}");
-    assert_eq!(complaint.matches('\n').count(), 1, "{args:?}: {complaint}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {error}");
+    assert!(error.starts_with("loquat: ") && error.contains(reason), "{args:?}: {error}");
+    assert_eq!(error.matches('\n').count(), 1, "{args:?}: {error}");
     assert!(output.stdout.is_empty(), "{args:?}");
 }
 

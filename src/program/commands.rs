@@ -1,6 +1,6 @@
-//! Commands: asked of the server that has the data folder, or worked on here if none has.
+//! Commands: sent to the server that uses the data folder, or run in this process if no server does.
 //!
-//! Read first: [`super::desk`], which does the work in either case. Left out on purpose: serving.
+//! Read first: [`super::job`], which does the work in either case. Left out on purpose: serving.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -13,19 +13,19 @@ use std::time::Duration;
 
 use loquat::{account_line, Document, Folder, Part, Reactor, Storage};
 
-use super::desk::{Desk, Request, State};
 use super::flags::Command;
+use super::job::{Job, Request, State};
 use super::settings::Settings;
 use super::{control, password};
 
-/// How long a server may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Lines that are on their way before answers are read: few enough that neither side waits for the other.
+/// How long a server may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Lines of an import that are sent before their answers are read: few enough that both fit into the socket's buffers.
 const LINES_AHEAD: usize = 64;
-/// How deep documents may include each other.
-const DEPTH: usize = 4;
+/// How deeply files may include each other.
+const INCLUDE_DEPTH: usize = 4;
 
-/// Does a command. An error is a line for people.
+/// Runs a command. An error is a line for people.
 pub(super) fn run(command: Command, settings: &Settings) -> Result<(), String> {
     if settings.in_memory {
         return Err("what is in memory has no commands".into());
@@ -37,18 +37,18 @@ pub(super) fn run(command: Command, settings: &Settings) -> Result<(), String> {
     match command {
         Command::AddUser(name) => {
             let password = password::new(&name)?;
-            ask(settings, &Request::AddUser { name, password })
+            run_request(settings, &Request::AddUser { name, password })
         }
         Command::SetPassword(name) => {
             let password = password::new(&name)?;
-            ask(settings, &Request::SetPassword { name, password })
+            run_request(settings, &Request::SetPassword { name, password })
         }
-        Command::RemoveUser(name) => ask(settings, &Request::RemoveUser { name }),
-        Command::ListUsers => ask(settings, &Request::ListUsers),
+        Command::RemoveUser(name) => run_request(settings, &Request::RemoveUser { name }),
+        Command::ListUsers => run_request(settings, &Request::ListUsers),
         Command::Status => {
             let is_running = control::connect(folder).map_err(|error| named(folder, &error))?.is_some();
             print(if is_running { "server runs" } else { "server does not run" })?;
-            ask(settings, &Request::Status)
+            run_request(settings, &Request::Status)
         }
         Command::Export(file) => export(settings, &file),
         Command::Import(file, as_domain) => import(settings, &file, as_domain),
@@ -66,33 +66,33 @@ fn print(line: &str) -> Result<(), String> {
     writeln!(io::stdout(), "{line}").map_err(|error| error.to_string())
 }
 
-fn ask(settings: &Settings, request: &Request) -> Result<(), String> {
-    let mut office = Office::open(settings)?;
-    office.begin(request)?;
-    office.hear(print)?;
-    office.close()
+fn run_request(settings: &Settings, request: &Request) -> Result<(), String> {
+    let mut backend = Backend::open(settings)?;
+    backend.send_request(request)?;
+    backend.read_answer(print)?;
+    backend.close()
 }
 
-/// Whoever works on requests.
-enum Office {
+/// What runs a request.
+enum Backend {
     /// A running server.
     Server(BufReader<UnixStream>),
-    /// This process, which has the folder.
-    Here(Box<Here>),
+    /// This process, which has locked the folder.
+    Local(Box<Local>),
 }
 
-struct Here {
+struct Local {
     reactor: Reactor,
-    desk: Desk,
+    job: Job,
     answer: Vec<u8>,
 }
 
-impl Office {
+impl Backend {
     fn open(settings: &Settings) -> Result<Self, String> {
         let folder = settings.folder();
         if let Some(socket) = control::connect(folder).map_err(|error| named(folder, &error))? {
-            let set = socket.set_read_timeout(Some(PATIENCE));
-            set.and_then(|()| socket.set_write_timeout(Some(PATIENCE))).map_err(|error| error.to_string())?;
+            let set = socket.set_read_timeout(Some(TIMEOUT));
+            set.and_then(|()| socket.set_write_timeout(Some(TIMEOUT))).map_err(|error| error.to_string())?;
             return Ok(Self::Server(BufReader::new(socket)));
         }
         let mut files = Folder::open(folder).map_err(|error| named(folder, &error))?;
@@ -101,57 +101,59 @@ impl Office {
         let storage = Storage::new(files, &domain, settings.durability());
         let reactor =
             Reactor::bind_with_storage(config, &[], storage).map_err(|error| named(folder, &error))?;
-        Ok(Self::Here(Box::new(Here { reactor, desk: Desk::done(), answer: Vec::new() })))
+        Ok(Self::Local(Box::new(Local { reactor, job: Job::finished(), answer: Vec::new() })))
     }
 
-    fn begin(&mut self, request: &Request) -> Result<(), String> {
+    fn send_request(&mut self, request: &Request) -> Result<(), String> {
         match self {
             Self::Server(socket) => {
                 let line = request.to_line().ok_or("names and passwords have no control characters")?;
-                writeln!(socket.get_mut(), "{line}").map_err(|error| lost(&error))
+                writeln!(socket.get_mut(), "{line}").map_err(|error| no_answer(&error))
             }
-            Self::Here(here) => {
-                here.desk = Desk::begin(request.clone(), &mut here.reactor, None, &mut here.answer);
+            Self::Local(local) => {
+                local.job = Job::start(request.clone(), &mut local.reactor, None, &mut local.answer);
                 Ok(())
             }
         }
     }
 
-    /// Sends a line of an import. Its answer comes in time.
-    fn send(&mut self, line: &str) -> Result<(), String> {
+    /// Sends a line of an import. The answer is read later, by [`Backend::read_line`].
+    fn send_line(&mut self, line: &str) -> Result<(), String> {
         match self {
-            Self::Server(socket) => writeln!(socket.get_mut(), "{line}").map_err(|error| lost(&error)),
-            Self::Here(here) => {
-                here.desk.take(line, &mut here.reactor, &mut here.answer);
+            Self::Server(socket) => writeln!(socket.get_mut(), "{line}").map_err(|error| no_answer(&error)),
+            Self::Local(local) => {
+                local.job.take_line(line, &mut local.reactor, &mut local.answer);
                 Ok(())
             }
         }
     }
 
-    /// No more lines come.
-    fn finish(&mut self) -> Result<(), String> {
+    /// Ends the lines of an import.
+    fn end_input(&mut self) -> Result<(), String> {
         match self {
-            Self::Server(socket) => socket.get_mut().shutdown(Shutdown::Write).map_err(|error| lost(&error)),
-            Self::Here(here) => {
-                here.desk.finish(&mut here.answer);
+            Self::Server(socket) => {
+                socket.get_mut().shutdown(Shutdown::Write).map_err(|error| no_answer(&error))
+            }
+            Self::Local(local) => {
+                local.job.end_input(&mut local.answer);
                 Ok(())
             }
         }
     }
 
-    /// The next line of the answer.
-    fn line(&mut self) -> Result<String, String> {
+    /// Reads the next line of the answer.
+    fn read_line(&mut self) -> Result<String, String> {
         let mut line = Vec::new();
         match self {
             Self::Server(socket) => {
-                socket.read_until(b'\n', &mut line).map_err(|error| lost(&error))?;
+                socket.read_until(b'\n', &mut line).map_err(|error| no_answer(&error))?;
             }
-            Self::Here(here) => {
-                while here.answer.is_empty() && here.desk.state() == State::Busy {
-                    here.desk.step(&mut here.reactor, &mut here.answer);
+            Self::Local(local) => {
+                while local.answer.is_empty() && local.job.state() == State::Busy {
+                    local.job.step(&mut local.reactor, &mut local.answer);
                 }
-                let end = here.answer.iter().position(|&byte| byte == b'\n');
-                line = here.answer.drain(..end.map_or(0, |end| end + 1)).collect();
+                let end = local.answer.iter().position(|&byte| byte == b'\n');
+                line = local.answer.drain(..end.map_or(0, |end| end + 1)).collect();
             }
         }
         match line.pop() {
@@ -160,39 +162,39 @@ impl Office {
         }
     }
 
-    /// Passes on what is said, until the end of it.
-    fn hear(&mut self, mut pass_on: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
+    /// Reads the answer to its end and passes each line of output on.
+    fn read_answer(&mut self, mut pass_on: impl FnMut(&str) -> Result<(), String>) -> Result<(), String> {
         loop {
-            let line = self.line()?;
+            let line = self.read_line()?;
             match line.strip_prefix('=') {
                 Some(text) => pass_on(text)?,
-                None => return ended(&line),
+                None => return final_line(&line),
             }
         }
     }
 
-    /// Makes all safe that was done here.
+    /// Makes durable what was done in this process.
     fn close(self) -> Result<(), String> {
-        let Self::Here(mut here) = self else { return Ok(()) };
-        let server = here.reactor.server();
+        let Self::Local(mut local) = self else { return Ok(()) };
+        let server = local.reactor.server();
         server.sync().map_err(|error| error.to_string())?;
         while !server.maintain() {}
         server.sync().map_err(|error| error.to_string())
     }
 }
 
-/// Whose accounts a folder has: those of the domain that was set, or that it has already.
+/// The domain of a folder's accounts: the one that is set, else the one that the folder has already.
 pub(super) fn domain(settings: &Settings, folder: &mut Folder) -> Result<String, String> {
-    let said = folder.domain().map_err(|error| named(folder.path(), &error))?;
-    Ok(settings.domain.clone().or(said).unwrap_or_else(|| "localhost".into()))
+    let stored = folder.domain().map_err(|error| named(folder.path(), &error))?;
+    Ok(settings.domain.clone().or(stored).unwrap_or_else(|| "localhost".into()))
 }
 
-fn lost(error: &io::Error) -> String {
+fn no_answer(error: &io::Error) -> String {
     format!("the server does not answer: {error}")
 }
 
-/// What the last line of an answer says.
-fn ended(line: &str) -> Result<(), String> {
+/// What the last line of an answer means.
+fn final_line(line: &str) -> Result<(), String> {
     match line.strip_prefix("no ") {
         None if line == "ok" => Ok(()),
         None => Err("the server's answer is not understood; is it from another version?".into()),
@@ -201,25 +203,25 @@ fn ended(line: &str) -> Result<(), String> {
 }
 
 fn export(settings: &Settings, file: &Path) -> Result<(), String> {
-    let mut office = Office::open(settings)?;
-    office.begin(&Request::Export)?;
+    let mut backend = Backend::open(settings)?;
+    backend.send_request(&Request::Export)?;
     if file == Path::new("-") {
-        office.hear(print)?;
-        return office.close();
+        backend.read_answer(print)?;
+        return backend.close();
     }
     if file.is_dir() {
-        export_each(&mut office, file)?;
+        export_each(&mut backend, file)?;
     } else {
-        // It is there when it is complete.
+        // It gets its name when it is complete.
         let unfinished = PathBuf::from(format!("{}.unfinished", file.display()));
         let out = create(&unfinished).map_err(|error| named(&unfinished, &error))?;
         let mut out = io::BufWriter::new(out);
-        office.hear(|line| writeln!(out, "{line}").map_err(|error| named(&unfinished, &error)))?;
+        backend.read_answer(|line| writeln!(out, "{line}").map_err(|error| named(&unfinished, &error)))?;
         let out = out.into_inner().map_err(|error| named(&unfinished, error.error()))?;
         out.sync_all().map_err(|error| named(&unfinished, &error))?;
         fs::rename(&unfinished, file).map_err(|error| named(file, &error))?;
     }
-    office.close()
+    backend.close()
 }
 
 /// A file that its owner only can read: it has passwords, or what stands for them.
@@ -228,9 +230,9 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Writes a document for each account, as Prosody reads them: `name@domain.xml`.
-fn export_each(office: &mut Office, folder: &Path) -> Result<(), String> {
+fn export_each(backend: &mut Backend, folder: &Path) -> Result<(), String> {
     let (mut head, mut domain) = (String::new(), String::new());
-    office.hear(|line| {
+    backend.read_answer(|line| {
         // Neither a localpart nor a domain has anything in it that would be escaped.
         let value = |start| line.strip_prefix(start).and_then(|rest| Some(rest.split_once('\'')?.0));
         if let Some(name) = value("<user name='") {
@@ -250,10 +252,15 @@ fn export_each(office: &mut Office, folder: &Path) -> Result<(), String> {
 
 fn import(settings: &Settings, file: &Path, as_domain: Option<String>) -> Result<(), String> {
     let files = documents(file).map_err(|error| named(file, &error))?;
-    let mut office = Office::open(settings)?;
-    office.begin(&Request::Import { as_domain })?;
-    let mut import =
-        Import { office, waiting: Vec::new(), made: 0, elsewhere: BTreeMap::new(), others: BTreeMap::new() };
+    let mut backend = Backend::open(settings)?;
+    backend.send_request(&Request::Import { as_domain })?;
+    let mut import = Import {
+        backend,
+        unanswered: Vec::new(),
+        made: 0,
+        elsewhere: BTreeMap::new(),
+        others: BTreeMap::new(),
+    };
     for file in files {
         let source = File::open(&file).map_err(|error| named(&file, &error))?;
         import.document(&file, source, None, 0)?;
@@ -273,15 +280,15 @@ fn documents(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// An import under way.
+/// An import in progress.
 struct Import {
-    office: Office,
-    /// Accounts whose answers are to come, with their hosts.
-    waiting: Vec<(String, String)>,
+    backend: Backend,
+    /// Accounts that were sent and not answered yet, with their hosts.
+    unanswered: Vec<(String, String)>,
     made: usize,
     /// How many accounts were at hosts that are not ours.
     elsewhere: BTreeMap<String, usize>,
-    /// How often there was what is no account.
+    /// Elements that are no accounts, and how many there were of each.
     others: BTreeMap<String, usize>,
 }
 
@@ -298,13 +305,13 @@ impl Import {
             match part {
                 Part::User(user, host) => {
                     let name = user.attr("name").unwrap_or_default().to_owned();
-                    self.office.send(&format!("{host}\t{}", account_line(&user)))?;
-                    self.waiting.push((name, host));
-                    if self.waiting.len() == LINES_AHEAD {
-                        self.hear()?;
+                    self.backend.send_line(&format!("{host}\t{}", account_line(&user)))?;
+                    self.unanswered.push((name, host));
+                    if self.unanswered.len() == LINES_AHEAD {
+                        self.read_answers()?;
                     }
                 }
-                Part::Include(href, host) if depth < DEPTH => {
+                Part::Include(href, host) if depth < INCLUDE_DEPTH => {
                     let path = path.with_file_name(href);
                     let source = File::open(&path).map_err(|error| named(&path, &error))?;
                     self.document(&path, source, host, depth + 1)?;
@@ -316,24 +323,24 @@ impl Import {
         Ok(())
     }
 
-    /// Reads the answers that are to come.
-    fn hear(&mut self) -> Result<(), String> {
-        for (name, host) in std::mem::take(&mut self.waiting) {
-            let answer = self.office.line()?;
+    /// Reads the answers to all lines that were sent.
+    fn read_answers(&mut self) -> Result<(), String> {
+        for (name, host) in std::mem::take(&mut self.unanswered) {
+            let answer = self.backend.read_line()?;
             match (answer.as_str(), answer.strip_prefix('-')) {
                 ("+", _) => self.made += 1,
                 ("~", _) => *self.elsewhere.entry(host).or_default() += 1,
                 (_, Some(why)) => print(&format!("skipped {name}: {why}"))?,
-                _ => return ended(&answer),
+                _ => return final_line(&answer),
             }
         }
         Ok(())
     }
 
     fn report(mut self) -> Result<(), String> {
-        self.hear()?;
-        self.office.finish()?;
-        self.office.hear(print)?;
+        self.read_answers()?;
+        self.backend.end_input()?;
+        self.backend.read_answer(print)?;
         for (name, times) in &self.others {
             print(&format!("skipped <{name}>, {times} times"))?;
         }
@@ -341,7 +348,7 @@ impl Import {
             print(&format!("skipped {accounts} accounts at {host}; --as-domain {host} imports them"))?;
         }
         print(&format!("imported {} accounts", self.made))?;
-        self.office.close()
+        self.backend.close()
     }
 }
 
@@ -351,7 +358,7 @@ fn stop(settings: &Settings) -> Result<(), String> {
     if !is_running {
         return Err(named(folder, &"no server has this folder"));
     }
-    ask(settings, &Request::Stop)
+    run_request(settings, &Request::Stop)
 }
 
 fn repair(settings: &Settings) -> Result<(), String> {

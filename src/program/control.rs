@@ -1,9 +1,9 @@
 //! The control socket of a running server: a Unix socket `control` in the data folder, for its owner only.
 //!
-//! A visitor says a line, is answered in lines, and the connection ends; [`super::desk`] has what is said. Nobody may make
-//! the server's streams wait: all is non-blocking, a turn works a few milliseconds, a visitor's buffers and patience
-//! have limits. What a visitor is told was committed before.
-//! Left out on purpose: passwords for the socket itself. The folder's owner may do anything to it anyway.
+//! A client sends a request, reads the answer, and the connection ends; [`super::job`] has the format of both.
+//! Commands must not make the server's streams wait: sockets do not block, one turn works a few milliseconds, and
+//! buffers and idle time have limits. What an answer says was committed before it is sent.
+//! Left out on purpose: authentication. Only the folder's owner can open the socket, and may change the folder anyway.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,34 +15,34 @@ use std::time::{Duration, Instant};
 
 use loquat::Reactor;
 
-use super::desk::{say, Desk, Request, State};
+use super::job::{write_line, Job, Request, State};
 
 const NAME: &str = "control";
 
-/// Visitors at a time; others wait to be let in.
-const VISITORS: usize = 4;
-/// How long a visitor may do nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// For how long a turn works for all visitors.
+/// Clients at a time; others wait to be accepted.
+const MAX_CLIENTS: usize = 4;
+/// A client that neither sends nor reads for so long is disconnected.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one turn works for all clients together.
 const SLICE: Duration = Duration::from_millis(5);
-/// Bytes read at a time, and bytes of an answer that may wait.
+/// Bytes read at a time, and bytes of an answer that may wait to be sent.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Bytes of a line: the biggest account that can be imported.
 const LINE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of a path that the system's socket addresses have room for, with some to spare.
 const PATH_BYTES: usize = 100;
 
-/// Connects to the server that has a folder; `None` if none has.
+/// Connects to the server that uses a folder; `None` if no server does.
 pub(super) fn connect(folder: &Path) -> io::Result<Option<UnixStream>> {
-    match at_socket(folder, |path| UnixStream::connect(path)) {
+    match with_socket_path(folder, |path| UnixStream::connect(path)) {
         Ok(socket) => Ok(Some(socket)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Calls `act` with a path of the folder's socket that is short enough.
-fn at_socket<T>(folder: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+/// Calls `act` with a path to the folder's socket that fits into a socket address.
+fn with_socket_path<T>(folder: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     if folder.as_os_str().len() + NAME.len() < PATH_BYTES {
         return act(&folder.join(NAME));
     }
@@ -50,127 +50,127 @@ fn at_socket<T>(folder: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::
     act(&PathBuf::from(format!("/proc/self/fd/{}/{NAME}", folder.as_raw_fd())))
 }
 
-/// The socket, and who is there.
+/// The listening socket and its clients.
 pub(super) struct Control {
     listener: UnixListener,
     path: PathBuf,
-    visitors: Vec<Visitor>,
+    clients: Vec<Client>,
     started: Instant,
-    /// Visitors may be waiting to be let in.
-    waiting: bool,
+    /// Clients may be waiting to be accepted.
+    acceptable: bool,
 }
 
 impl Control {
-    /// Opens the socket of a folder that this process has.
+    /// Opens the socket in a folder that this process has locked.
     pub(super) fn open(folder: &Path, reactor: &Reactor) -> io::Result<Self> {
         let path = folder.join(NAME);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => (),
         }
-        let listener = at_socket(folder, |path| UnixListener::bind(path))?;
+        let listener = with_socket_path(folder, |path| UnixListener::bind(path))?;
         fs::set_permissions(&path, Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         reactor.watch(&listener)?;
-        Ok(Self { listener, path, visitors: Vec::new(), started: Instant::now(), waiting: true })
+        Ok(Self { listener, path, clients: Vec::new(), started: Instant::now(), acceptable: true })
     }
 
     /// How long the loop may sleep.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        if self.visitors.iter().any(|visitor| visitor.busy) {
+        if self.clients.iter().any(|client| client.busy) {
             return Some(Duration::ZERO);
         }
-        (!self.visitors.is_empty()).then_some(Duration::from_secs(1))
+        (!self.clients.is_empty()).then_some(Duration::from_secs(1))
     }
 
-    /// Lets visitors in, works for them, and tells them what was committed. `woken` says that any of them may be ready.
-    /// `true` if one asks the server to stop.
+    /// Accepts clients, works on their requests, commits, and sends the answers. `woken` says that any socket may be
+    /// ready. `true` if a client asks the server to stop.
     ///
     /// # Errors
     /// If what changed cannot be made safe.
     pub(super) fn turn(&mut self, reactor: &mut Reactor, woken: bool) -> io::Result<bool> {
         if woken {
-            self.waiting = true;
-            self.visitors.iter_mut().for_each(Visitor::wake);
+            self.acceptable = true;
+            self.clients.iter_mut().for_each(Client::wake);
         }
-        self.let_in(reactor);
-        if self.visitors.is_empty() {
+        self.accept(reactor);
+        if self.clients.is_empty() {
             return Ok(false);
         }
         let until = Instant::now() + SLICE;
-        for visitor in &mut self.visitors {
-            visitor.busy = visitor.work(reactor, self.started, until);
+        for client in &mut self.clients {
+            client.busy = client.work(reactor, self.started, until);
         }
         let now = reactor.now();
         reactor.server().commit(now)?;
-        for visitor in &mut self.visitors {
-            visitor.busy |= visitor.send();
+        for client in &mut self.clients {
+            client.busy |= client.send();
         }
-        self.visitors.retain(|visitor| !visitor.is_gone());
-        Ok(self.visitors.iter().any(Visitor::asks_to_stop))
+        self.clients.retain(|client| !client.is_finished());
+        Ok(self.clients.iter().any(Client::requests_stop))
     }
 
-    fn let_in(&mut self, reactor: &Reactor) {
-        while self.waiting && self.visitors.len() < VISITORS {
+    fn accept(&mut self, reactor: &Reactor) {
+        while self.acceptable && self.clients.len() < MAX_CLIENTS {
             let socket = match self.listener.accept() {
                 Ok((socket, _)) => socket,
                 Err(error) => {
-                    self.waiting = error.kind() == ErrorKind::Interrupted;
+                    self.acceptable = error.kind() == ErrorKind::Interrupted;
                     continue;
                 }
             };
             match socket.set_nonblocking(true).and_then(|()| reactor.watch(&socket)) {
-                Ok(()) => self.visitors.push(Visitor::new(socket)),
+                Ok(()) => self.clients.push(Client::new(socket)),
                 Err(error) => log::error!("a command cannot be taken: {error}"),
             }
         }
     }
 
-    /// Tells those who have asked the server to stop that it has, and leaves.
+    /// Answers the clients that asked the server to stop, and closes the socket.
     pub(super) fn close(mut self, done: &io::Result<()>) {
         let _ = fs::remove_file(&self.path);
         let answer = match done {
             Ok(()) => "ok\n".to_owned(),
             Err(error) => format!("no {error}\n"),
         };
-        for visitor in self.visitors.iter_mut().filter(|visitor| visitor.asks_to_stop()) {
-            // Whoever does not take this goes without it.
-            let _ = visitor.socket.set_nonblocking(false);
-            let _ = visitor.socket.set_write_timeout(Some(Duration::from_secs(1)));
-            let _ = visitor.socket.write_all(answer.as_bytes());
+        for client in self.clients.iter_mut().filter(|client| client.requests_stop()) {
+            // A client that does not read this does without it.
+            let _ = client.socket.set_nonblocking(false);
+            let _ = client.socket.set_write_timeout(Some(Duration::from_secs(1)));
+            let _ = client.socket.write_all(answer.as_bytes());
         }
     }
 }
 
-struct Visitor {
+struct Client {
     socket: UnixStream,
     input: Vec<u8>,
     /// How far `input` was searched for the end of a line.
     searched: usize,
     answer: Vec<u8>,
-    desk: Option<Desk>,
+    job: Option<Job>,
     /// There may be more to read.
     readable: bool,
-    /// It says no more.
-    ended: bool,
-    /// The socket takes nothing now.
+    /// The client sends no more.
+    input_ended: bool,
+    /// The socket takes no bytes now.
     blocked: bool,
     broken: bool,
-    /// Something can be done for it at once.
+    /// There is work that can be done at once.
     busy: bool,
     active_at: Instant,
 }
 
-impl Visitor {
+impl Client {
     fn new(socket: UnixStream) -> Self {
         Self {
             socket,
             input: Vec::new(),
             searched: 0,
             answer: Vec::new(),
-            desk: None,
+            job: None,
             readable: true,
-            ended: false,
+            input_ended: false,
             blocked: false,
             broken: false,
             busy: true,
@@ -183,17 +183,17 @@ impl Visitor {
         self.blocked = false;
     }
 
-    fn asks_to_stop(&self) -> bool {
-        self.desk.as_ref().is_some_and(|desk| desk.state() == State::Stop) && self.answer.is_empty()
+    fn requests_stop(&self) -> bool {
+        self.job.as_ref().is_some_and(|job| job.state() == State::Stop) && self.answer.is_empty()
     }
 
-    fn is_gone(&self) -> bool {
-        let all_said =
-            self.answer.is_empty() && self.desk.as_ref().is_some_and(|desk| desk.state() == State::Done);
-        self.broken || all_said || self.active_at.elapsed() > PATIENCE
+    fn is_finished(&self) -> bool {
+        let is_answered =
+            self.answer.is_empty() && self.job.as_ref().is_some_and(|job| job.state() == State::Done);
+        self.broken || is_answered || self.active_at.elapsed() > IDLE_TIMEOUT
     }
 
-    /// Works until there is nothing to do at once or the time is over. `true` if it is the latter.
+    /// Works until `until`, or until there is nothing to do at once. `true` if there is more to do.
     fn work(&mut self, reactor: &mut Reactor, started: Instant, until: Instant) -> bool {
         while self.answer.len() < BUFFER_BYTES && self.step(reactor, started) {
             self.active_at = Instant::now();
@@ -204,24 +204,24 @@ impl Visitor {
         false
     }
 
-    /// Does one thing. `false` if there is none to do at once.
+    /// Does one step. `false` if there is nothing to do at once.
     fn step(&mut self, reactor: &mut Reactor, started: Instant) -> bool {
-        match self.desk.as_ref().map(Desk::state) {
+        match self.job.as_ref().map(Job::state) {
             Some(State::Busy) => {
-                if let Some(desk) = &mut self.desk {
-                    desk.step(reactor, &mut self.answer);
+                if let Some(job) = &mut self.job {
+                    job.step(reactor, &mut self.answer);
                 }
                 true
             }
             Some(State::Done | State::Stop) => false,
-            None | Some(State::Wants) => match self.line() {
+            None | Some(State::NeedsLine) => match self.next_line() {
                 Some(line) => {
                     self.take(&line, reactor, started);
                     true
                 }
-                None if self.ended => {
-                    match &mut self.desk {
-                        Some(desk) => desk.finish(&mut self.answer),
+                None if self.input_ended => {
+                    match &mut self.job {
+                        Some(job) => job.end_input(&mut self.answer),
                         None => self.broken = true,
                     }
                     !self.broken
@@ -232,11 +232,11 @@ impl Visitor {
     }
 
     fn take(&mut self, line: &str, reactor: &mut Reactor, started: Instant) {
-        match &mut self.desk {
-            Some(desk) => desk.take(line, reactor, &mut self.answer),
+        match &mut self.job {
+            Some(job) => job.take_line(line, reactor, &mut self.answer),
             None => match Request::parse(line) {
                 Some(request) => {
-                    self.desk = Some(Desk::begin(request, reactor, Some(started), &mut self.answer));
+                    self.job = Some(Job::start(request, reactor, Some(started), &mut self.answer));
                 }
                 None => self.refuse("this is not understood; is it from another version?"),
             },
@@ -244,12 +244,12 @@ impl Visitor {
     }
 
     fn refuse(&mut self, why: &str) {
-        say(&mut self.answer, "no ", why);
-        self.desk = Some(Desk::done());
+        write_line(&mut self.answer, "no ", why);
+        self.job = Some(Job::finished());
     }
 
-    /// The next whole line.
-    fn line(&mut self) -> Option<String> {
+    /// The next complete line of what was read.
+    fn next_line(&mut self) -> Option<String> {
         let end = self.input.get(self.searched..)?.iter().position(|&byte| byte == b'\n');
         let Some(end) = end else {
             self.searched = self.input.len();
@@ -260,7 +260,7 @@ impl Visitor {
         Some(String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned())
     }
 
-    /// Reads a little. `false` if there is nothing.
+    /// Reads once. `false` if there was nothing to read.
     fn read(&mut self) -> bool {
         if !self.readable {
             return false;
@@ -271,7 +271,7 @@ impl Visitor {
         }
         let mut buffer = vec![0; BUFFER_BYTES];
         match self.socket.read(&mut buffer) {
-            Ok(0) => self.ended = true,
+            Ok(0) => self.input_ended = true,
             Ok(n) => self.input.extend_from_slice(buffer.get(..n).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::Interrupted => (),
             Err(error) => {
@@ -283,7 +283,7 @@ impl Visitor {
         true
     }
 
-    /// Writes what is to be said. `true` if there may be more to do at once.
+    /// Writes what waits to be sent. `true` if there may be more to do at once.
     fn send(&mut self) -> bool {
         if self.answer.is_empty() || self.blocked || self.broken {
             return false;

@@ -1,4 +1,4 @@
-//! The command line: settings, and what is to be done.
+//! The command line: settings and a command.
 //!
 //! Left out on purpose: what the settings are ([`super::settings`]).
 
@@ -9,7 +9,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 use super::settings::{self, Sources};
 
-/// What `--help` says before the settings, and behind them.
+/// What `--help` prints before the settings, and after them.
 const USAGE: &str = "\
 loquat: a small XMPP chat server
 
@@ -34,7 +34,7 @@ take a line of standard input.
   repair                     keep what is whole in a damaged data folder, and put the rest aside
 
 ";
-const ENVIRONMENT: &str =
+const USAGE_END: &str =
     "  --config FILE              take settings from a file as well: one on each line, `name value`,
                              with # before comments; SIGHUP reads it again
   --as-domain NAME           import the accounts of this host in the file, too, as if they were
@@ -46,7 +46,7 @@ SIGTERM and SIGINT end all streams and then the program; a second one ends it at
 environment variable RUST_LOG sets what is logged to standard error: error, warn, info (the
 default), debug. Descriptors limit connections, too: see `ulimit -n`.";
 
-/// What is to be done.
+/// The command; without one the program serves.
 #[derive(Debug, PartialEq)]
 pub(super) enum Command {
     Serve,
@@ -55,7 +55,7 @@ pub(super) enum Command {
     RemoveUser(String),
     ListUsers,
     Export(PathBuf),
-    /// With the other domain whose accounts are ours.
+    /// With the other domain whose accounts are imported as ours.
     Import(PathBuf, Option<String>),
     Status,
     Stop,
@@ -63,9 +63,9 @@ pub(super) enum Command {
     Repair,
 }
 
-/// What the command line asks for.
+/// A command line that was understood.
 pub(super) enum Parsed {
-    Do(Command, Sources),
+    Run(Command, Sources),
     Print(String),
 }
 
@@ -84,15 +84,15 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
             Arg::Long("version") => return Ok(Parsed::Print(version())),
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(help())),
             Arg::Long(name) => match settings::named(name) {
-                Some(setting) if setting.has_value() => sources.give(setting, parser.value()?.string()?),
-                Some(setting) => sources.give(setting, String::new()),
+                Some(setting) if setting.has_value() => sources.add(setting, parser.value()?.string()?),
+                Some(setting) => sources.add(setting, String::new()),
                 None => return Err(arg.unexpected()),
             },
             Arg::Value(word) => words.push(word),
             Arg::Short(_) => return Err(arg.unexpected()),
         }
     }
-    Ok(Parsed::Do(command(words, as_domain)?, sources))
+    Ok(Parsed::Run(command(words, as_domain)?, sources))
 }
 
 fn command(words: Vec<OsString>, as_domain: Option<String>) -> Result<Command, lexopt::Error> {
@@ -126,7 +126,7 @@ fn command(words: Vec<OsString>, as_domain: Option<String>) -> Result<Command, l
 }
 
 fn help() -> String {
-    format!("{USAGE}{}{ENVIRONMENT}", settings::help())
+    format!("{USAGE}{}{USAGE_END}", settings::help())
 }
 
 fn version() -> String {
@@ -141,7 +141,7 @@ mod tests {
 
     fn parsed(line: &str) -> Result<(Command, Settings), String> {
         match parse(line.split_whitespace().map(OsString::from))? {
-            Parsed::Do(command, sources) => match sources.settings() {
+            Parsed::Run(command, sources) => match sources.settings() {
                 Ok(settings) => Ok((command, settings)),
                 Err(errors) => Err(errors.join("\n")),
             },

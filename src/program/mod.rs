@@ -1,11 +1,11 @@
-//! What the program does around the library: settings, commands, a logger, a loop that hears signals.
+//! The program around the library: settings, commands, a logger, a loop that handles signals.
 //!
-//! Read first: [`flags`] for what can be asked of it, then [`serve`] and [`commands`]. Left out on purpose: protocol.
+//! Read first: [`flags`] for the command line, then [`serve`] and [`commands`]. Left out on purpose: protocol.
 
 mod commands;
 mod control;
-mod desk;
 mod flags;
+mod job;
 mod password;
 mod serve;
 mod settings;
@@ -17,18 +17,18 @@ use std::process::ExitCode;
 
 use flags::{Command, Parsed};
 
-/// Exit status for flags that cannot be used.
-const USAGE: u8 = 2;
+/// Exit status for a command line or settings that are wrong.
+const USAGE_STATUS: u8 = 2;
 
 pub(crate) fn main() -> ExitCode {
     let (command, sources) = match flags::parse(std::env::args_os().skip(1)) {
-        Ok(Parsed::Do(command, sources)) => (command, sources),
+        Ok(Parsed::Run(command, sources)) => (command, sources),
         Ok(Parsed::Print(text)) => return print(&text),
-        Err(error) => return complain(&error, USAGE),
+        Err(error) => return print_error(&error, USAGE_STATUS),
     };
     let settings = match sources.settings() {
         Ok(settings) => settings,
-        Err(errors) => return complain(&errors.join("\nloquat: "), USAGE),
+        Err(errors) => return print_error(&errors.join("\nloquat: "), USAGE_STATUS),
     };
     let level = if command == Command::Serve { "info" } else { "warn" };
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
@@ -39,12 +39,12 @@ pub(crate) fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => complain(&error, USAGE),
-        Err(Failure::System(error)) => complain(&error, 1),
+        Err(Failure::Usage(error)) => print_error(&error, USAGE_STATUS),
+        Err(Failure::System(error)) => print_error(&error, 1),
     }
 }
 
-/// Why the program ends with an error: what was asked of it, or what happened.
+/// Why the program ends with an error: wrong settings, or a failure while it ran.
 enum Failure {
     Usage(String),
     System(String),
@@ -63,8 +63,8 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn complain(what: &dyn Display, status: u8) -> ExitCode {
-    // Nobody can be told that standard error is closed.
-    let _ = writeln!(io::stderr(), "loquat: {what}");
+fn print_error(error: &dyn Display, status: u8) -> ExitCode {
+    // If standard error is closed, there is no other place to report to.
+    let _ = writeln!(io::stderr(), "loquat: {error}");
     ExitCode::from(status)
 }

@@ -1,4 +1,4 @@
-//! The server as a program: a reactor, its control socket, signals.
+//! Serving: a reactor, the control socket, signals.
 //!
 //! Left out on purpose: protocol, and what the settings are ([`super::settings`]).
 
@@ -13,7 +13,7 @@ use super::settings::{Settings, Sources};
 use super::signals::Signals;
 use super::Failure;
 
-/// Serves until somebody says that it is enough.
+/// Serves until a signal or `loquat stop` ends it.
 pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Failure> {
     let mut reactor = bind(&settings)?;
     add_users(&mut reactor, &settings).map_err(Failure::Usage)?;
@@ -37,7 +37,7 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
     }
     log::info!("stopping");
     let done = reactor.shut_down();
-    // The folder is free before anybody is told so.
+    // The folder's lock is released before `loquat stop` returns.
     drop(reactor);
     if let Some(control) = control {
         control.close(&done);
@@ -45,7 +45,7 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
     Ok(done?)
 }
 
-/// Listens. Where nothing was said and the system has no IPv6, the old loopback address is enough.
+/// Opens storage and listeners. On a system without IPv6 the default is the IPv4 loopback address alone.
 fn bind(settings: &Settings) -> Result<Reactor, Failure> {
     let mut addresses = settings.addresses();
     if settings.listen.is_empty() && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
@@ -68,7 +68,7 @@ fn bind(settings: &Settings) -> Result<Reactor, Failure> {
 fn add_users(reactor: &mut Reactor, settings: &Settings) -> Result<(), String> {
     for (name, password) in &settings.users {
         match reactor.server().add_account(name, password) {
-            // It is there from an earlier run.
+            // It was made by an earlier run.
             Ok(()) | Err(AccountError::Exists) => (),
             Err(error) => return Err(format!("user {name}: {error}")),
         }
@@ -76,7 +76,7 @@ fn add_users(reactor: &mut Reactor, settings: &Settings) -> Result<(), String> {
     Ok(())
 }
 
-/// A server that commands cannot reach is still a server.
+/// Without its control socket the server still serves: commands cannot reach it, signals can.
 fn open_control(settings: &Settings, reactor: &Reactor) -> Option<Control> {
     if settings.in_memory {
         return None;
@@ -93,7 +93,7 @@ fn announce(reactor: &Reactor) -> io::Result<()> {
     out.flush()
 }
 
-/// Reads the settings again and does as they say, as far as a running server can.
+/// Reads the settings again and applies those that can change while the server runs.
 fn reload(sources: &Sources, settings: &mut Settings, reactor: &mut Reactor) {
     let new = match sources.settings() {
         Ok(new) => new,
@@ -102,10 +102,10 @@ fn reload(sources: &Sources, settings: &mut Settings, reactor: &mut Reactor) {
             return log::error!("the settings stay as they were");
         }
     };
-    for name in settings.fixed_differences(&new) {
+    for name in settings.needing_restart(&new) {
         log::warn!("{name} has another value now, which needs a restart");
     }
-    let new = new.with_fixed_of(settings);
+    let new = new.keeping_fixed(settings);
     let domain = reactor.server().config().domain().to_owned();
     let done = new.config(&domain).and_then(|config| {
         reactor.server().reconfigure(config);

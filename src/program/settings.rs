@@ -1,7 +1,7 @@
 //! What can be set: `--name value` on the command line, `name value` in a file.
 //!
-//! One table says what there is; the command line, the file and `--help` are read off it. An option that the command line
-//! names is not taken from the file at all.
+//! One table lists the settings; the command line, the file and `--help` are made from it. A setting that is on the
+//! command line is not taken from the file at all.
 //! Left out on purpose: what the settings do ([`super::serve`]).
 
 use std::fs;
@@ -14,7 +14,7 @@ use loquat::{Config, Durability, Jid, Plaintext};
 /// The port that is registered for clients (RFC 6120 14.7).
 const CLIENT_PORT: u16 = 5222;
 
-/// What was set.
+/// The values of all settings; `None` or empty where none was given.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Settings {
     pub(super) domain: Option<String>,
@@ -33,10 +33,10 @@ pub(super) struct Settings {
     pub(super) in_memory: bool,
 }
 
-/// Something that can be set.
+/// A row of the table.
 pub(super) struct Setting {
     pub(super) name: &'static str,
-    /// What its value is called; empty if it has none.
+    /// The value's placeholder in `--help`; empty for a flag without a value.
     value: &'static str,
     set: fn(&mut Settings, &str) -> Result<(), String>,
     help: &'static [&'static str],
@@ -48,7 +48,7 @@ impl Setting {
     }
 }
 
-/// All that can be set.
+/// All settings.
 const SETTINGS: &[Setting] = &[
     Setting {
         name: "domain",
@@ -58,7 +58,10 @@ const SETTINGS: &[Setting] = &[
             settings.domain = Some(value.to_owned());
             Ok(())
         },
-        help: &["the server's one true name [that of the data folder;", "localhost if that is new]"],
+        help: &[
+            "the server's name, behind the @ of its addresses [that of",
+            "the data folder; localhost if the folder is new]",
+        ],
     },
     Setting {
         name: "alias",
@@ -88,7 +91,7 @@ const SETTINGS: &[Setting] = &[
     Setting {
         name: "user",
         value: "NAME:PASSWORD",
-        // Its error does not repeat the value, which may hold a password.
+        // The error does not repeat the value, which may contain a password.
         set: |settings, value| {
             let (name, password) = value.split_once(':').ok_or("want NAME:PASSWORD")?;
             Jid::new(Some(name), "localhost", None).map_err(|_| "that is no user name".to_owned())?;
@@ -214,7 +217,7 @@ fn number<T: std::str::FromStr>(value: &str, to: &mut Option<T>) -> Result<(), S
     Ok(())
 }
 
-/// What `--help` says of the settings.
+/// The settings' part of `--help`.
 pub(super) fn help() -> String {
     let mut text = String::new();
     for setting in SETTINGS {
@@ -237,20 +240,20 @@ pub(super) fn named(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-/// What the command line sets, and the file that sets the rest.
+/// Where settings come from: the command line, and a file for what is not on it.
 #[derive(Default)]
 pub(super) struct Sources {
-    given: Vec<(&'static Setting, String)>,
+    command_line: Vec<(&'static Setting, String)>,
     pub(super) file: Option<PathBuf>,
 }
 
 impl Sources {
-    /// Takes an option of the command line.
-    pub(super) fn give(&mut self, setting: &'static Setting, value: String) {
-        self.given.push((setting, value));
+    /// Adds an option of the command line.
+    pub(super) fn add(&mut self, setting: &'static Setting, value: String) {
+        self.command_line.push((setting, value));
     }
 
-    /// Puts all together, or says all that is wrong, each with its place.
+    /// The settings from all sources, or every error with its place.
     pub(super) fn settings(&self) -> Result<Settings, Vec<String>> {
         let (mut settings, mut errors) = (Settings::default(), Vec::new());
         if let Some(path) = &self.file {
@@ -259,7 +262,7 @@ impl Sources {
                 Err(error) => errors.push(format!("{}: {error}", path.display())),
             }
         }
-        for (setting, value) in &self.given {
+        for (setting, value) in &self.command_line {
             if let Err(error) = (setting.set)(&mut settings, value) {
                 errors.push(format!("--{}: {error} (see loquat --help)", setting.name));
             }
@@ -293,16 +296,16 @@ impl Sources {
             let wanted = if setting.has_value() { setting.value } else { "nothing behind it" };
             return Err(format!("{name}: want {wanted}"));
         }
-        // What the command line says is not asked for here, but it must be right.
+        // The command line has precedence, but the file's value is checked all the same.
         let mut ignored = Settings::default();
-        let is_given = self.given.iter().any(|(given, _)| given.name == name);
-        let settings = if is_given { &mut ignored } else { settings };
+        let is_overridden = self.command_line.iter().any(|(setting, _)| setting.name == name);
+        let settings = if is_overridden { &mut ignored } else { settings };
         (setting.set)(settings, value).map_err(|error| format!("{name}: {error}"))
     }
 }
 
 impl Settings {
-    /// What the server is told that is called `domain`.
+    /// The configuration of a server for `domain`.
     pub(super) fn config(&self, domain: &str) -> Result<Config, String> {
         let mut config = Config::new(domain).map_err(|error| format!("{domain}: {error}"))?;
         for alias in &self.aliases {
@@ -313,7 +316,7 @@ impl Settings {
         }
         let ips: Vec<IpAddr> = self.addresses().iter().map(SocketAddr::ip).collect();
         for ip in ips.iter().filter(|ip| !ip.is_unspecified()) {
-            // Who connects to a number calls the host by that number.
+            // A client that connects to an IP address may use it as the server's name.
             let name = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
             config.add_alias(&name).map_err(|error| format!("listen {ip}: {error}"))?;
         }
@@ -331,7 +334,7 @@ impl Settings {
         Ok(config)
     }
 
-    /// Where to listen: both loopback addresses, if nothing else was said.
+    /// The addresses to listen on: both loopback addresses by default.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         match self.listen.as_slice() {
             [] => vec![(Ipv4Addr::LOCALHOST, CLIENT_PORT).into(), (Ipv6Addr::LOCALHOST, CLIENT_PORT).into()],
@@ -344,13 +347,13 @@ impl Settings {
         self.data.as_deref().unwrap_or(Path::new("loquat-data"))
     }
 
-    /// When a change is safe.
+    /// When a change is synced.
     pub(super) fn durability(&self) -> Durability {
         self.durability.unwrap_or(Durability::Always)
     }
 
-    /// What is different in `new` and cannot change while the server runs.
-    pub(super) fn fixed_differences(&self, new: &Self) -> Vec<&'static str> {
+    /// The settings that differ in `new` and cannot change while the server runs.
+    pub(super) fn needing_restart(&self, new: &Self) -> Vec<&'static str> {
         let all = [
             ("domain", self.domain != new.domain),
             ("listen", self.listen != new.listen),
@@ -361,8 +364,8 @@ impl Settings {
         all.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 
-    /// These settings with what cannot change as it was.
-    pub(super) fn with_fixed_of(self, old: &Self) -> Self {
+    /// These settings, but those that cannot change while the server runs as in `old`.
+    pub(super) fn keeping_fixed(self, old: &Self) -> Self {
         Self {
             domain: old.domain.clone(),
             listen: old.listen.clone(),
@@ -378,14 +381,14 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn read(given: &[(&str, &str)], text: &str) -> Result<Settings, Vec<String>> {
+    fn read(command_line: &[(&str, &str)], text: &str) -> Result<Settings, Vec<String>> {
         let mut sources = Sources::default();
-        for (name, value) in given {
-            sources.give(named(name).unwrap(), (*value).to_owned());
+        for (name, value) in command_line {
+            sources.add(named(name).unwrap(), (*value).to_owned());
         }
         let (mut settings, mut errors) = (Settings::default(), Vec::new());
         sources.read_file(Path::new("f"), text, &mut settings, &mut errors);
-        for (setting, value) in &sources.given {
+        for (setting, value) in &sources.command_line {
             (setting.set)(&mut settings, value).unwrap();
         }
         if errors.is_empty() {
@@ -396,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_what_the_command_line_does_not() {
+    fn the_command_line_has_precedence_over_the_file() {
         let text = "# where\nlisten 127.0.0.1:1\n  listen\t[::1]:2 \n\ndomain a\r\nuser x:p # q\nin-memory\n";
         let settings = read(&[], text).unwrap();
         assert_eq!((settings.listen.len(), settings.domain.as_deref()), (2, Some("a")));
@@ -407,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_said_with_its_place() {
+    fn each_error_is_reported_with_its_line() {
         let text = "nope\nlisten 5222\ndomain\nin-memory yes\nuser secret\nplaintext no\ndomain a b\n\
             scram-iterations -1\nuser a b:secret\nregistration open";
         let errors = read(&[("listen", "0.0.0.0:3")], text).unwrap_err();
@@ -418,10 +421,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_change_is_named() {
+    fn settings_that_need_a_restart_are_named() {
         let (old, new) =
             (read(&[], "domain a\nplaintext never").unwrap(), read(&[], "durability 5").unwrap());
-        assert_eq!(old.fixed_differences(&new), ["domain", "durability"]);
+        assert_eq!(old.needing_restart(&new), ["domain", "durability"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Signals as something that a loop can watch.
+//! Signals as sockets that the loop can watch.
 //!
-//! Left out on purpose: what they lead to ([`super::serve`]).
+//! Left out on purpose: what a signal does ([`super::serve`]).
 
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
@@ -11,20 +11,20 @@ use loquat::Reactor;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
-/// Ends of pipes that a signal writes into.
+/// The reading ends of sockets into which signal handlers write.
 pub(super) struct Signals {
     stop: UnixStream,
     reload: UnixStream,
 }
 
 impl Signals {
-    /// From now on a signal to stop is heard, not obeyed; a second one is obeyed at once.
+    /// From now on the first SIGTERM or SIGINT only wakes the loop; the second one ends the process at once.
     pub(super) fn install(reactor: &Reactor) -> io::Result<Self> {
-        let (stop, stop_end) = watched(reactor)?;
-        let (reload, reload_end) = watched(reactor)?;
+        let (stop, stop_end) = watched_pair(reactor)?;
+        let (reload, reload_end) = watched_pair(reactor)?;
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // In this order: the first one finds that nothing is stopping yet.
+            // In this order: when the first signal comes, `stopping` is still false.
             flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
             flag::register(signal, Arc::clone(&stopping))?;
             pipe::register(signal, stop_end.try_clone()?)?;
@@ -33,25 +33,25 @@ impl Signals {
         Ok(Self { stop, reload })
     }
 
-    /// Whether the program is to stop.
+    /// Whether SIGTERM or SIGINT has come.
     pub(super) fn stop(&mut self) -> bool {
-        was_written(&mut self.stop)
+        drain(&mut self.stop)
     }
 
-    /// Whether the settings are to be read again, since this was last asked.
+    /// Whether SIGHUP has come since this was last asked.
     pub(super) fn reload(&mut self) -> bool {
-        was_written(&mut self.reload)
+        drain(&mut self.reload)
     }
 }
 
-fn watched(reactor: &Reactor) -> io::Result<(UnixStream, UnixStream)> {
+fn watched_pair(reactor: &Reactor) -> io::Result<(UnixStream, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     reactor.watch(&ours)?;
     Ok((ours, theirs))
 }
 
-fn was_written(pipe: &mut UnixStream) -> bool {
+fn drain(pipe: &mut UnixStream) -> bool {
     let (mut written, mut buffer) = (false, [0; 64]);
     loop {
         match pipe.read(&mut buffer) {

@@ -1,10 +1,10 @@
-//! One process at a time has a folder.
+//! A folder is used by one process at a time.
 //!
 //! Two sockets see to it; the system closes both when a process ends, however it does.
 //!
 //! - One lies in the folder ([`super::lock_file`]).
-//! - The other, on Linux, has its name in no file system. It serves where a file system takes no sockets, and reaches as far as
-//!   one network namespace.
+//! - The other, on Linux, has its name in no file system. It serves where a file system takes no sockets, and reaches
+//!   as far as   one network namespace.
 //!
 //! Left out on purpose: systems without sockets of that kind; there the user sees to it.
 
@@ -16,7 +16,7 @@ use super::lock_file::in_use;
 #[cfg(unix)]
 use super::lock_file::LockFile;
 
-/// Held while a process has a folder.
+/// Held while a process uses a folder.
 #[derive(Debug)]
 pub(super) struct Lock {
     #[cfg(unix)]

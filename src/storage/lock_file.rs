@@ -1,9 +1,10 @@
-//! The lock of a folder that lies in it: a socket, `lock.` and a number by chance. It reaches as far as the folder is shared
-//! on one machine, into containers as well.
+//! The lock file of a folder: a socket `lock.` and a random number. It holds for all processes of one machine that
+//! share the folder, in containers as well.
 //!
-//! Whoever wants the folder puts one there, and only then looks for others: so of two who come at once at least one sees the
-//! other and goes away. One that nobody answers at is left from a process that was killed, and is removed. Since a socket is
-//! there a moment before anybody answers at it, each looks for its own once more at the end.
+//! A process first creates its own socket and then looks for others, so of two that start at once at least one sees
+//! the other and gives up. A socket that refuses connections was left by a process that was killed, and is removed. A
+//! socket exists for a moment before it takes connections, and another process may remove it then; so each process
+//! checks its own once more at the end.
 //! Left out on purpose: a folder that several machines share. There a live socket looks like a dead one.
 
 use std::collections::hash_map::RandomState;
@@ -20,7 +21,7 @@ const PREFIX: &str = "lock.";
 /// Bytes of a path that the system's socket addresses have room for, with some to spare.
 const PATH_BYTES: usize = 100;
 
-/// A socket in a folder that no other process has.
+/// The socket of the process that uses the folder.
 #[derive(Debug)]
 pub(super) struct LockFile {
     path: PathBuf,
@@ -30,9 +31,9 @@ pub(super) struct LockFile {
 impl LockFile {
     /// `None` where the file system takes no socket.
     pub(super) fn take(folder: &Path) -> io::Result<Option<Self>> {
-        // As unlike those of others as the system's random numbers; a process id is not, between containers.
+        // Random, since process ids are not unique between containers.
         let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
-        let socket = match at_socket(folder, &name, |path| UnixDatagram::bind(path)) {
+        let socket = match with_socket_path(folder, &name, |path| UnixDatagram::bind(path)) {
             Ok(socket) => socket,
             Err(error) => {
                 log::warn!("{}: no lock can be put there: {error}", folder.display());
@@ -41,13 +42,13 @@ impl LockFile {
         };
         let lock = Self { path: folder.join(&name), _socket: socket };
         for other in others(folder, &name)? {
-            if is_answered(folder, &other)? {
+            if is_alive(folder, &other)? {
                 return Err(in_use(folder));
             }
             remove_if_there(&folder.join(other))?;
         }
-        // Somebody who looked while it was being made may have taken it for a dead one.
-        if is_answered(folder, &name)? {
+        // A process that looked at it while it was being created may have removed it as a dead one.
+        if is_alive(folder, &name)? {
             Ok(Some(lock))
         } else {
             Err(in_use(folder))
@@ -61,7 +62,7 @@ impl Drop for LockFile {
     }
 }
 
-/// What whoever comes too late is told.
+/// The error of a process that finds the folder in use.
 pub(super) fn in_use(folder: &Path) -> io::Error {
     let text = format!("{} is in use by another loquat", folder.display());
     io::Error::new(ErrorKind::AddrInUse, text)
@@ -80,10 +81,10 @@ fn others(folder: &Path, own: &str) -> io::Result<Vec<String>> {
     Ok(others)
 }
 
-/// Whether a process has the other end. Whatever cannot be asked is an error, so that nobody takes it for a no.
-fn is_answered(folder: &Path, name: &str) -> io::Result<bool> {
-    let asker = UnixDatagram::unbound()?;
-    match at_socket(folder, name, |path| asker.connect(path)) {
+/// Whether a process holds this socket. What prevents the check is an error, so that it is not taken for a no.
+fn is_alive(folder: &Path, name: &str) -> io::Result<bool> {
+    let probe = UnixDatagram::unbound()?;
+    match with_socket_path(folder, name, |path| probe.connect(path)) {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => Ok(false),
         Err(error) => Err(io::Error::new(error.kind(), format!("{name}: {error}"))),
@@ -97,8 +98,8 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Calls `act` with a path of a socket in a folder that is short enough.
-fn at_socket<T>(folder: &Path, name: &str, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+/// Calls `act` with a path to a socket in the folder that fits into a socket address.
+fn with_socket_path<T>(folder: &Path, name: &str, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     if folder.as_os_str().len() + name.len() < PATH_BYTES {
         return act(&folder.join(name));
     }
@@ -113,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder for one test, gone with it.
+    /// A folder for one test, removed at its end.
     struct Place(PathBuf);
 
     impl Place {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn one_has_it_and_others_have_not() {
+    fn only_one_lock_at_a_time() {
         let depth = if cfg!(target_os = "linux") { 30 } else { 0 };
         let place = Place::new(&format!("one/{}", "deep/".repeat(depth)));
         let lock = LockFile::take(&place.0).unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_has_left_is_removed_and_nothing_else() {
+    fn a_dead_lock_is_removed_and_nothing_else() {
         let place = Place::new("left");
         fs::write(place.0.join("lock.txt"), "").unwrap();
         drop(UnixDatagram::bind(place.0.join("lock.0")).unwrap());

@@ -1,4 +1,4 @@
-//! Commands beside a running server, and on a folder that none has.
+//! Commands beside a running server, and on a folder that no server uses.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -172,9 +172,9 @@ fn a_damaged_folder_is_repaired() {
     assert_eq!(printed(&data, "", &["repair"]), "all is whole: 2 accounts\n");
 }
 
-/// Whoever opens the control socket and says nothing, nonsense or too much keeps nobody else waiting.
+/// A client of the control socket that is silent or sends nonsense does not delay the others.
 #[test]
-fn visitors_of_the_control_socket_are_kept_short() {
+fn clients_of_the_control_socket_do_not_delay_each_other() {
     let place = Place::new();
     let data = place.data();
     let server = Server::start(&place, &[]);
@@ -184,11 +184,11 @@ fn visitors_of_the_control_socket_are_kept_short() {
     let silent: Vec<UnixStream> = (0..3).map(|_| UnixStream::connect(&socket).unwrap()).collect();
     printed(&data, "secret\n", &["user", "add", "a"]);
     for nonsense in ["\n", "x\n", "add\ta\n", "list", ""] {
-        let mut visitor = UnixStream::connect(&socket).unwrap();
-        visitor.write_all(nonsense.as_bytes()).unwrap();
-        visitor.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut client = UnixStream::connect(&socket).unwrap();
+        client.write_all(nonsense.as_bytes()).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = String::new();
-        visitor.read_to_string(&mut answer).unwrap();
+        client.read_to_string(&mut answer).unwrap();
         assert!(answer.is_empty() || answer.starts_with("no "), "{answer}");
     }
     assert!(fits(server.address, "a", "secret"));

@@ -1,21 +1,22 @@
-//! Where commands are worked on: the same for a running server and for a folder that no server has.
+//! A command as a job: the same code runs it in a server, and in a process of its own on a folder that no server uses.
 //!
 //! ```text
-//! request   its name and arguments, parted by tabs
-//! answer    lines that begin with `=` and say something; then `ok`, or `no` and why
+//! request   its name and arguments, separated by tabs
+//! answer    lines of output, each with `=` in front; then `ok`, or `no` and the reason
 //! ```
 //!
-//! An import goes on behind its request: each line is a host, a tab, and a `<user/>` element without line breaks, and each
-//! is answered with `+` if the account was made, `~` if it is at another domain, or `-` and why not; `ok` is the answer to
-//! the end of the lines.
-//! Work is done in small steps, so that nobody else waits for it. Left out on purpose: how lines come and go
-//! ([`super::control`] and [`super::commands`]).
+//! An import sends more lines after its request: each is a host, a tab, and a `<user/>` element without line breaks.
+//! Each is answered with `+` if the account was made, `~` if it is at another domain, or `-` and the reason; when the
+//! lines end, the answer is `ok`.
+//!
+//! A job is done in small steps, so that the server's streams do not wait for it.
+//! Left out on purpose: how lines are transported ([`super::control`] and [`super::commands`]).
 
 use std::time::Instant;
 
 use loquat::{AccountError, Export, ImportError, Reactor};
 
-/// What is asked for.
+/// What a command asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Request {
     AddUser { name: String, password: String },
@@ -29,7 +30,7 @@ pub(super) enum Request {
 }
 
 impl Request {
-    /// The line that asks for it. Neither a name nor a password has a tab or a line break: one that has is refused here.
+    /// The request as a line. `None` if a name or a password contains a tab, a line break or another control character.
     pub(super) fn to_line(&self) -> Option<String> {
         let words: Vec<&str> = match self {
             Self::AddUser { name, password } => vec!["add", name, password],
@@ -64,26 +65,26 @@ impl Request {
     }
 }
 
-/// How a request gets on.
+/// What a job does next.
 #[derive(Debug, PartialEq)]
 pub(super) enum State {
-    /// There is more to do.
+    /// It has work to do at once: call [`Job::step`].
     Busy,
-    /// The next line is wanted.
-    Wants,
-    /// All was said.
+    /// It waits for the next line of its input: call [`Job::take_line`] or [`Job::end_input`].
+    NeedsLine,
+    /// Its answer is complete.
     Done,
-    /// The server is to stop, and to say so when it has.
+    /// The server is to stop, and to answer once it has.
     Stop,
 }
 
-/// A request that is being worked on.
-pub(super) struct Desk {
+/// A request in progress.
+pub(super) struct Job {
     work: Work,
 }
 
 enum Work {
-    /// Names that are still to be said, the last one first.
+    /// Names that are still to be listed, the last one first.
     Names(Vec<String>),
     Export(Export),
     Import(Option<String>),
@@ -91,9 +92,9 @@ enum Work {
     Stop,
 }
 
-impl Desk {
-    /// Begins with a request. `started` is when the server was, if one runs.
-    pub(super) fn begin(
+impl Job {
+    /// Starts to work on a request. `started` is when the server was started, if one runs.
+    pub(super) fn start(
         request: Request,
         reactor: &mut Reactor,
         started: Option<Instant>,
@@ -102,9 +103,11 @@ impl Desk {
         let now = reactor.now();
         let server = reactor.server();
         let work = match request {
-            Request::AddUser { name, password } => end(server.add_account(&name, &password), answer),
-            Request::SetPassword { name, password } => end(server.set_password(&name, &password), answer),
-            Request::RemoveUser { name } => end(server.remove_account(&name, now), answer),
+            Request::AddUser { name, password } => write_result(server.add_account(&name, &password), answer),
+            Request::SetPassword { name, password } => {
+                write_result(server.set_password(&name, &password), answer)
+            }
+            Request::RemoveUser { name } => write_result(server.remove_account(&name, now), answer),
             Request::ListUsers => {
                 let mut names = server.account_names();
                 names.reverse();
@@ -114,7 +117,7 @@ impl Desk {
             Request::Import { as_domain } => Work::Import(as_domain),
             Request::Status => {
                 status(reactor, started, answer);
-                say(answer, "ok", "");
+                write_line(answer, "ok", "");
                 Work::Done
             }
             Request::Stop => Work::Stop,
@@ -122,24 +125,24 @@ impl Desk {
         Self { work }
     }
 
-    /// One that has said all.
-    pub(super) fn done() -> Self {
+    /// A job whose answer is complete.
+    pub(super) fn finished() -> Self {
         Self { work: Work::Done }
     }
 
     pub(super) fn state(&self) -> State {
         match self.work {
             Work::Names(_) | Work::Export(_) => State::Busy,
-            Work::Import(_) => State::Wants,
+            Work::Import(_) => State::NeedsLine,
             Work::Done => State::Done,
             Work::Stop => State::Stop,
         }
     }
 
-    /// Does a little, if it is busy.
+    /// Does a little of the work, if it is [`State::Busy`].
     pub(super) fn step(&mut self, reactor: &mut Reactor, answer: &mut Vec<u8>) {
         let more = match &mut self.work {
-            Work::Names(names) => names.pop().map(|name| say(answer, "=", &name)).is_some(),
+            Work::Names(names) => names.pop().map(|name| write_line(answer, "=", &name)).is_some(),
             Work::Export(export) => {
                 let mut lines = Vec::new();
                 let more = reactor.server().write_export(export, &mut lines);
@@ -152,48 +155,49 @@ impl Desk {
             Work::Import(_) | Work::Done | Work::Stop => true,
         };
         if !more {
-            say(answer, "ok", "");
+            write_line(answer, "ok", "");
             self.work = Work::Done;
         }
     }
 
-    /// Takes a line that it wants.
-    pub(super) fn take(&mut self, line: &str, reactor: &mut Reactor, answer: &mut Vec<u8>) {
+    /// Takes a line of input.
+    pub(super) fn take_line(&mut self, line: &str, reactor: &mut Reactor, answer: &mut Vec<u8>) {
         let Work::Import(as_domain) = &self.work else { return };
         let (host, user) = line.split_once('\t').unwrap_or_default();
         match reactor.server().import(user, host, as_domain.as_deref()) {
-            Ok(()) => say(answer, "+", ""),
-            Err(ImportError::OtherDomain) => say(answer, "~", ""),
-            Err(error) => say(answer, "-", &error.to_string()),
+            Ok(()) => write_line(answer, "+", ""),
+            Err(ImportError::OtherDomain) => write_line(answer, "~", ""),
+            Err(error) => write_line(answer, "-", &error.to_string()),
         }
     }
 
-    /// No more lines come.
-    pub(super) fn finish(&mut self, answer: &mut Vec<u8>) {
+    /// The input has ended.
+    pub(super) fn end_input(&mut self, answer: &mut Vec<u8>) {
         if matches!(self.work, Work::Import(_)) {
-            say(answer, "ok", "");
+            write_line(answer, "ok", "");
             self.work = Work::Done;
         }
     }
 }
 
-fn end(done: Result<(), AccountError>, answer: &mut Vec<u8>) -> Work {
-    match done {
-        Ok(()) => say(answer, "ok", ""),
-        Err(error) => say(answer, "no ", &error.to_string()),
+fn write_result(result: Result<(), AccountError>, answer: &mut Vec<u8>) -> Work {
+    match result {
+        Ok(()) => write_line(answer, "ok", ""),
+        Err(error) => write_line(answer, "no ", &error.to_string()),
     }
     Work::Done
 }
 
 /// Appends a line of an answer.
-pub(super) fn say(answer: &mut Vec<u8>, kind: &str, text: &str) {
+pub(super) fn write_line(answer: &mut Vec<u8>, kind: &str, text: &str) {
     answer.extend_from_slice(kind.as_bytes());
     answer.extend_from_slice(text.as_bytes());
     answer.push(b'\n');
 }
 
 fn status(reactor: &mut Reactor, started: Option<Instant>, answer: &mut Vec<u8>) {
-    let mut line = |name: &str, value: &dyn std::fmt::Display| say(answer, "=", &format!("{name} {value}"));
+    let mut line =
+        |name: &str, value: &dyn std::fmt::Display| write_line(answer, "=", &format!("{name} {value}"));
     line("version", &env!("CARGO_PKG_VERSION"));
     line("domain", &reactor.server().config().domain());
     for address in reactor.local_addresses() {
