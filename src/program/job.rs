@@ -10,7 +10,7 @@
 //! lines end, the answer is `ok`.
 //!
 //! A job is done in small steps, so that the server's streams do not wait for it.
-//! Left out on purpose: how lines are transported ([`super::control`] and [`super::commands`]).
+//! Left out on purpose: how lines are transported ([`super::control`] and [`super::backend`]).
 
 use std::time::Instant;
 

@@ -2,6 +2,7 @@
 //!
 //! Read first: [`flags`] for the command line, then [`serve`] and [`commands`]. Left out on purpose: protocol.
 
+mod backend;
 mod commands;
 mod control;
 mod flags;
@@ -10,9 +11,11 @@ mod password;
 mod serve;
 mod settings;
 mod signals;
+mod transfer;
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use flags::{Command, Parsed};
@@ -67,4 +70,12 @@ fn print_error(error: &dyn Display, status: u8) -> ExitCode {
     // If standard error is closed, there is no other place to report to.
     let _ = writeln!(io::stderr(), "loquat: {error}");
     ExitCode::from(status)
+}
+
+fn named(path: &Path, error: &dyn Display) -> String {
+    format!("{}: {error}", path.display())
+}
+
+fn print_line(line: &str) -> Result<(), String> {
+    writeln!(io::stdout(), "{line}").map_err(|error| error.to_string())
 }

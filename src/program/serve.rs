@@ -7,7 +7,7 @@ use std::net::{Ipv6Addr, TcpListener};
 
 use loquat::{AccountError, Folder, Reactor, Storage};
 
-use super::commands::domain;
+use super::backend::domain;
 use super::control::Control;
 use super::settings::{Settings, Sources};
 use super::signals::Signals;
