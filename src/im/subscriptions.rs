@@ -414,7 +414,7 @@ impl Transition {
     }
 
     fn change(&self) -> Change {
-        Change::Contact(self.contact.clone(), self.after.clone().kept())
+        Change::Subscription(self.contact.clone(), self.after.state_since(&self.before))
     }
 
     /// Tells the owner's resources, if they see any difference.

@@ -543,7 +543,7 @@ mod tests {
         }
 
         fn status(&self) -> StorageStatus {
-            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, refuses: false }
+            StorageStatus { journal_bytes: 0, snapshot_bytes: 0, recorded_bytes: 0, refuses: false }
         }
 
         fn commit(&mut self, _: Duration) -> io::Result<()> {

@@ -16,11 +16,13 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::files::MAX_LINE_BYTES;
 use super::portable::account_to_element;
 use super::repair::repair;
 use super::store::{Durability, Storage};
 use crate::tables::{
     Accounts, Change, Contact, Credential, LastSeen, OfflineMessage, PasswordRules, Recorder, StoredXml,
+    Subscription, SubscriptionState,
 };
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
@@ -64,6 +66,8 @@ struct Platter {
     stop_at: usize,
     /// It refuses whatever takes space.
     full: bool,
+    /// How many bytes its files may have in all.
+    size: Option<usize>,
     /// While it is asked for these operations it fails, or has no space.
     ill: Range<usize>,
     illness: Illness,
@@ -96,6 +100,12 @@ impl Platter {
 
     fn is_full(&self) -> bool {
         self.full || (self.ill.contains(&self.operations) && self.illness == Illness::Full)
+    }
+
+    /// How many more bytes it takes.
+    fn room(&self) -> usize {
+        let used = |file: &usize| self.files.get(*file).map_or(0, |file| file.content.len());
+        self.size.map_or(usize::MAX, |size| size.saturating_sub(self.names.values().map(used).sum()))
     }
 
     fn change_names(&mut self, change: NameChange) {
@@ -163,6 +173,11 @@ impl Disk for FakeDisk {
         Ok(self.0.borrow().names.keys().cloned().collect())
     }
 
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        let file = self.file(name)?;
+        Ok(self.0.borrow().files[file].content.len() as u64)
+    }
+
     fn read(&mut self, name: &str) -> io::Result<Box<dyn Read>> {
         let file = self.file(name)?;
         let content = self.0.borrow().files[file].content.clone();
@@ -181,8 +196,9 @@ impl Disk for FakeDisk {
                 file
             }
         };
-        let incomplete = stops || platter.is_full();
-        let taken = if incomplete { bytes.len() / 2 } else { bytes.len() };
+        let room = platter.room();
+        let incomplete = stops || platter.is_full() || room < bytes.len();
+        let taken = if incomplete { room.min(bytes.len() / 2) } else { bytes.len() };
         platter.files[file].content.extend_from_slice(&bytes[..taken]);
         if incomplete {
             Err(ErrorKind::WriteZero.into())
@@ -277,7 +293,7 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
     let element = |name: &'static str, ns: &'static str| {
         Element::new(name, ns).with(Element::new("x", "urn:x").with_text(format!("number {n}\nof many")))
     };
-    let change = match n % 17 {
+    let change = match n % 19 {
         _ if n < 4 => credential(format!("password {n}")),
         0 => Change::Removed,
         1 | 16 => credential(format!("new {n}")),
@@ -301,14 +317,31 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
         12 => Change::Private(Element::new("a", "urn:a")),
         13 => Change::LastSeen(LastSeen { at: n as u64, status: Some("再见\n'".into()) }),
         14 => Change::LastSeen(LastSeen { at: n as u64, status: None }),
+        17 | 18 => Change::Subscription(address(other), step_of_subscription(n, &address(other))),
         15 => Change::Blocked(address(other), n % 2 == 0),
         _ => Change::Contact(address(other), contact()),
     };
     vec![(user, change)]
 }
 
+/// A step of a subscription: now a request comes, now it is granted.
+fn step_of_subscription(n: usize, from: &Jid) -> SubscriptionState {
+    let request = Element::new("presence", "jabber:client")
+        .with_attr("type", "subscribe")
+        .with_attr("from", from.as_str().to_owned())
+        .with(Element::new("status", "jabber:client").with_text(format!("number {n}\nof many")));
+    let asks = n % 2 == 0;
+    SubscriptionState {
+        listed: !asks,
+        subscription: if asks { Subscription::NonePendingIn } else { Subscription::From },
+        approved: n % 4 == 0,
+        request: asks.then(|| Box::new(request)),
+    }
+}
+
 /// How many kinds of changes there are.
-const KINDS: usize = 9;
+const KINDS: usize = 10;
+const LAST_SEEN: usize = 7;
 
 /// Which kind it is. One that is new does not compile until it is here, and then the script must have it.
 fn kind(change: &Change) -> usize {
@@ -320,8 +353,9 @@ fn kind(change: &Change) -> usize {
         Change::OfflineSent(_) => 4,
         Change::VCard(_) => 5,
         Change::Private(_) => 6,
-        Change::LastSeen(_) => 7,
+        Change::LastSeen(_) => LAST_SEEN,
         Change::Blocked(..) => 8,
+        Change::Subscription(..) => 9,
     }
 }
 
@@ -378,7 +412,10 @@ fn run(disk: &FakeDisk, durability: Durability, steps: usize, dice: &mut Dice) -
                 return Progress { safe, begun: n + 1 };
             }
             let is_safe = durability != Durability::Never && storage.next_commit().is_none();
-            safe = if is_safe { n + 1 } else { safe };
+            // When somebody was last here waits for a sync that somebody else waits for.
+            let waited_for =
+                (0..=n).rev().find(|&n| step(n).iter().any(|(_, change)| kind(change) != LAST_SEEN));
+            safe = if is_safe { waited_for.map_or(0, |n| n + 1) } else { safe };
             storage.maintain(&accounts);
         }
     }
@@ -502,7 +539,8 @@ fn live_through(disk: &FakeDisk, durability: Durability, seed: u64) {
             // The server stops here. It has told nobody.
             break;
         }
-        if running.next_commit().is_none() && durability != Durability::Never {
+        let waits = step(n).iter().any(|(_, change)| kind(change) != LAST_SEEN);
+        if waits && running.next_commit().is_none() && durability != Durability::Never {
             possible.drain(..possible.len() - 1);
         }
         running.maintain(&accounts);
@@ -574,6 +612,111 @@ fn damage_in_what_was_synced_stops_the_start() {
     }
 }
 
+/// Whatever was asked for in the way of durability: all that was there when it was closed is there, or the start stops.
+#[test]
+fn damage_in_what_was_closed_stops_the_start() {
+    for durability in DURABILITIES {
+        let disk = healthy();
+        let (mut accounts, mut running) =
+            (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", durability));
+        running.load(&mut accounts).unwrap();
+        assert!((0..6).all(|n| take(&mut running, &mut accounts, n)));
+        running.sync().unwrap();
+        let operations = disk.0.borrow().operations;
+        running.sync().unwrap();
+        assert_eq!(disk.0.borrow().operations, operations, "it was closed already");
+        let (_, file) = newest(&disk, "journal");
+        let closed = content(&disk, file);
+        let marks = String::from_utf8_lossy(&closed).find("<users").unwrap();
+        for at in 0..closed.len() {
+            let mut damaged = closed.clone();
+            damaged[at] ^= 1;
+            set_content(&disk, file, damaged);
+            let mut again = no_accounts();
+            match storage(&disk).load(&mut again) {
+                Err(StorageError::Damaged { at: said, .. }) => assert!(said <= at as u64),
+                // A mark has the damage itself.
+                Ok(()) => assert!(at >= marks && state(&again) == state(&accounts), "{durability:?}, {at}"),
+                Err(other) => panic!("{other}"),
+            }
+            set_content(&disk, file, closed.clone());
+        }
+    }
+}
+
+/// It was never closed: damage in the last line cannot be told from a line that was being written; any other stops the start.
+/// What is cut off is put aside.
+#[test]
+fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
+    let disk = healthy();
+    let (mut accounts, mut running) =
+        (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", Durability::Never));
+    running.load(&mut accounts).unwrap();
+    assert!((0..6).all(|n| take(&mut running, &mut accounts, n)));
+    let (name, file) = newest(&disk, "journal");
+    let whole = content(&disk, file);
+    let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        set_content(&disk, file, damaged.clone());
+        match storage(&disk).load(&mut no_accounts()) {
+            // With the line break before it, it is the last line that has the damage.
+            Ok(()) => {
+                let aside = disk.0.borrow_mut().names.remove(&format!("{name}.damaged")).unwrap();
+                let from = content(&disk, file).len();
+                assert!(at + 1 >= last && content(&disk, aside) == damaged[from..], "{at}");
+            }
+            Err(StorageError::Damaged { at: said, .. }) => assert!(said <= at as u64 && at < last, "{at}"),
+            Err(other) => panic!("{other}"),
+        }
+        set_content(&disk, file, whole.clone());
+    }
+}
+
+/// A loss of power may leave a hole: what is behind it was acknowledged to nobody, so the start goes on, and puts it aside.
+#[test]
+fn what_is_behind_a_hole_is_put_aside() {
+    let disk = healthy();
+    let (mut accounts, mut running) =
+        (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", Durability::Never));
+    running.load(&mut accounts).unwrap();
+    assert!((0..6).all(|n| take(&mut running, &mut accounts, n)));
+    let (name, file) = newest(&disk, "journal");
+    let mut holed = content(&disk, file);
+    let head = holed.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    holed[head + 100..head + 120].fill(0);
+    set_content(&disk, file, holed.clone());
+    let mut again = no_accounts();
+    storage(&disk).load(&mut again).unwrap();
+    assert_eq!((again.len(), content(&disk, file).len()), (0, head));
+    let aside = disk.0.borrow().names[&format!("{name}.damaged")];
+    assert_eq!(content(&disk, aside), holed[head..]);
+    // A head is synced before anything is written behind it.
+    holed[10] = 0;
+    set_content(&disk, file, holed);
+    assert!(matches!(storage(&disk).load(&mut no_accounts()), Err(StorageError::Damaged { at: 0, .. })));
+}
+
+/// The process is killed, another one goes on, and then the power goes: what the first had not synced is not taken for damage
+/// because the second has counted it as safe.
+#[test]
+fn the_next_process_makes_safe_what_it_has_read() {
+    for seed in 1..200 {
+        let disk = healthy();
+        for from in [0, 5] {
+            let mut running = Storage::on(Box::new(disk.clone()), "localhost", Durability::Never);
+            let mut accounts = no_accounts();
+            running.load(&mut accounts).unwrap();
+            (from..from + 5).for_each(|n| assert!(take(&mut running, &mut accounts, n)));
+        }
+        disk.0.borrow_mut().lose_power(&mut Dice(seed * 7919));
+        let mut found = no_accounts();
+        let loaded = storage(&disk).load(&mut found);
+        assert!(loaded.is_ok() && states()[5..=10].contains(&state(&found)), "{seed}: {loaded:?}");
+    }
+}
+
 #[test]
 fn damage_in_a_snapshot_stops_the_start() {
     let disk = finished(STEPS);
@@ -625,11 +768,96 @@ fn a_full_disk_refuses_changes_and_heals() {
         disk.0.borrow_mut().full = n % 3 == 1;
         assert_eq!(take(&mut storage_in_use, &mut accounts, n), n % 3 != 1);
         storage_in_use.commit(Duration::ZERO).unwrap();
-        storage_in_use.maintain(&accounts);
+        while !storage_in_use.maintain(&accounts) {}
     }
     let mut again = no_accounts();
     storage(&disk).load(&mut again).unwrap();
     assert_eq!(state(&again), state(&accounts));
+}
+
+/// Accounts whose passwords change for ever, on a disk with room for them and one snapshot more: a change is refused now and
+/// then, but the journal is always made smaller again, also after a start.
+#[test]
+fn what_a_full_disk_leaves_can_be_made_smaller() {
+    for (size, restarts) in (4_100..9_000).step_by(97).flat_map(|size| [(size, false), (size, true)]) {
+        let disk = healthy();
+        disk.0.borrow_mut().size = Some(size);
+        let (mut accounts, mut running) = (no_accounts(), storage(&disk));
+        running.load(&mut accounts).unwrap();
+        let (mut refused, mut in_a_row) = (0, 0);
+        for n in 0..300 {
+            let credential = Credential::new(&"x".repeat(1 + n % 50), b"salt", RULES).unwrap();
+            let recorded = record(&mut running, &mut accounts, ["a", "b", "c"][n % 3], credential);
+            running.commit(Duration::ZERO).unwrap();
+            in_a_row = if recorded { 0 } else { in_a_row + 1 };
+            assert!(in_a_row < 3, "{size}: no more changes are recorded after {n}");
+            if recorded {
+                continue;
+            }
+            refused += 1;
+            if restarts {
+                running = restarted(&disk, &mut accounts);
+                // It learns that the disk is full.
+                let credential = Credential::new(&"x".repeat(50), b"salt", RULES).unwrap();
+                record(&mut running, &mut accounts, "a", credential);
+            }
+            while !running.maintain(&accounts) {}
+        }
+        assert!(refused > 0 || size > 6_000, "{size} bytes are too many to prove anything");
+        restarted(&disk, &mut accounts);
+    }
+}
+
+/// Records a password. `false` if it is refused.
+fn record(storage: &mut Storage, accounts: &mut Accounts, name: &str, credential: Credential) -> bool {
+    let change = Change::Credential(credential);
+    let recorded = storage.record_all(&[(name, &change)]).is_ok();
+    if recorded {
+        accounts.apply(name, change);
+    }
+    recorded
+}
+
+/// The storage of another process, which finds all that is there.
+fn restarted(disk: &FakeDisk, accounts: &mut Accounts) -> Storage {
+    let (mut storage, known) = (storage(disk), state(accounts));
+    *accounts = no_accounts();
+    storage.load(accounts).unwrap();
+    assert_eq!(state(accounts), known);
+    storage
+}
+
+/// Nothing is recorded that could not be read.
+#[test]
+fn what_is_too_long_for_a_line_is_refused_or_written_as_several() {
+    let disk = healthy();
+    let (mut accounts, mut running) = (no_accounts(), storage(&disk));
+    running.load(&mut accounts).unwrap();
+    let called = |bytes: usize| {
+        let contact = Contact { listed: true, name: Some("x".repeat(bytes)), ..Contact::default() };
+        Change::Contact(format!("a{bytes}@b").parse().unwrap(), Some(contact))
+    };
+    let mut takes = |change: Change| {
+        let recorded = running.record_all(&[("juliet", &change)]).is_ok();
+        recorded.then(|| accounts.apply("juliet", change)).is_some()
+    };
+    assert!(takes(Change::Credential(Credential::new("secret", b"salt", RULES).unwrap())));
+    let longest = (0..MAX_LINE_BYTES).rev().find(|&bytes| takes(called(bytes))).unwrap();
+    assert!(longest > MAX_LINE_BYTES - 300 && !takes(called(longest + 1)));
+    assert_eq!(
+        content(&disk, newest(&disk, "journal").1).split(|byte| *byte == b'\n').map(<[u8]>::len).max(),
+        Some(MAX_LINE_BYTES - 1)
+    );
+    // All is in one account, which is longer than a line.
+    assert!((1..6).all(|n| takes(called(longest - n))));
+    running.commit(Duration::ZERO).unwrap();
+    while !running.maintain(&accounts) {}
+    let snapshot = content(&disk, newest(&disk, "snapshot").1);
+    assert!(snapshot.len() > 5 * MAX_LINE_BYTES);
+    let mut again = no_accounts();
+    storage(&disk).load(&mut again).unwrap();
+    assert_eq!(state(&again), state(&accounts));
+    assert!(!running.status().refuses);
 }
 
 /// Once a sync has failed, what it was for may be lost, whatever a later one says.
@@ -679,7 +907,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     for kind in ["journal", "snapshot"] {
         let disk = finished(STEPS);
         let (_, file) = newest(&disk, kind);
-        let text = String::from_utf8(content(&disk, file)).unwrap().replacen("version='1'", "version='2'", 1);
+        let text = String::from_utf8(content(&disk, file)).unwrap().replacen("version='2'", "version='3'", 1);
         // It may be that this version understands nothing of it.
         let newer = text.replace("sum=", "other=").into_bytes();
         set_content(&disk, file, newer.clone());

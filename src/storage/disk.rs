@@ -14,6 +14,8 @@ use super::lock::Lock;
 pub(crate) trait Disk {
     /// The names of all files.
     fn names(&mut self) -> io::Result<Vec<String>>;
+    /// How many bytes a file has.
+    fn len(&mut self, name: &str) -> io::Result<u64>;
     /// Opens a file to be read from its beginning.
     fn read(&mut self, name: &str) -> io::Result<Box<dyn Read>>;
     /// Writes behind the end of a file; it is made if it is not there.
@@ -93,6 +95,10 @@ impl Disk for Folder {
         let names =
             fs::read_dir(&self.path)?.map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
         names.filter_map(Result::transpose).collect()
+    }
+
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        Ok(fs::metadata(self.path.join(name))?.len())
     }
 
     fn read(&mut self, name: &str) -> io::Result<Box<dyn Read>> {

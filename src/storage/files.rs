@@ -1,11 +1,12 @@
 //! The files of a data folder: what they are called, how they begin and end, and reading them piece by piece.
 //!
 //! ```text
-//! <journal sum=.. xmlns=.. version='1' domain='chat.lan' follows='4711'>     journal.8.xml: what changed, a line each
+//! <journal sum=.. xmlns=.. version='2' domain='chat.lan' follows='4711'>     journal.8.xml: what changed, a line each
 //! <user sum=.. xmlns=.. synced='120' name='romeo'> .. </user>
+//! <users sum=.. xmlns=.. synced='890'/>                                      the end of one that was closed in good order
 //!
 //! <?xml version='1.0'?>                                                     snapshot.8.xml: all accounts, a line each
-//! <server-data sum=.. xmlns=.. version='1'>
+//! <server-data sum=.. xmlns=.. version='2'>
 //! <host sum=.. jid='chat.lan'>
 //! <user sum=.. xmlns=.. name='romeo' password=..> .. </user>
 //! <end sum=.. xmlns=.. users='1' journal='290'/>
@@ -25,8 +26,11 @@ use super::line;
 use super::portable::NS;
 use crate::xml::{Element, Item, Reader, XmlLimits};
 
-/// The version of the format; a newer one is refused.
-const VERSION: &str = "1";
+/// The version of the format. Since the second, a journal has `<subscription/>`.
+const VERSION: &str = "2";
+
+/// The versions that are read; any other is newer and refused.
+const VERSIONS: [&str; 2] = ["1", VERSION];
 
 /// A snapshot that is not complete yet.
 pub(super) const UNFINISHED: &str = "snapshot.unfinished";
@@ -37,14 +41,15 @@ const ENDS: [&str; 2] = ["</host>", "</server-data>"];
 /// How many lines of a snapshot are no users and not the one that counts them.
 const FRAME_LINES: usize = 5;
 
-/// Bytes of the longest line. Whoever may write the files may do anything, so this only stops what is damaged.
-const MAX_LINE_BYTES: usize = 1 << 28;
+/// Bytes of the longest line, its line break counted. None that is longer is written.
+pub(super) const MAX_LINE_BYTES: usize = if cfg!(test) { 1 << 16 } else { 1 << 28 };
 
 /// What one account may have in a file.
 pub(crate) const LIMITS: XmlLimits = XmlLimits {
     stanza_bytes: MAX_LINE_BYTES,
     depth: 256,
-    elements: 1 << 24,
+    // No line has more.
+    elements: MAX_LINE_BYTES / 4,
     attributes: 1 << 16,
     namespaces: 1 << 16,
 };
@@ -67,6 +72,15 @@ pub(super) fn numbers(names: &[String], kind: &str) -> Vec<u64> {
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name, kind)).collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// A name for what is damaged in a file; no file has it.
+pub(super) fn aside(name: &str, taken: &[String]) -> String {
+    let mut aside = format!("{name}.damaged");
+    while taken.contains(&aside) {
+        aside.push_str(".damaged");
+    }
+    aside
 }
 
 /// How a journal begins.
@@ -101,8 +115,8 @@ pub(super) fn snapshot_end(users: u64, journal: u64, out: &mut Vec<u8>) {
 /// What a line is.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// A journal's first line: whose accounts it speaks of, and how long the journal before was.
-    Head { domain: String, follows: u64 },
+    /// A journal's first line.
+    Head(JournalHead),
     /// Accounts, or what changed of some: a `<user/>` or several in `<users/>`.
     Users(Element),
     /// The line of a snapshot that says what it has and needs.
@@ -113,6 +127,8 @@ pub(super) enum Piece {
     Newer,
     /// Not as it was written.
     Damaged,
+    /// The same, with a zero in it, which no line has: some of it was never written, though what is behind it may have been.
+    Hole,
 }
 
 /// A file, piece by piece.
@@ -143,7 +159,11 @@ impl Pieces {
         if read == 0 {
             return Ok(None);
         }
-        Ok(Some(if self.line.pop() == Some(b'\n') { self.piece() } else { Piece::Damaged }))
+        let piece = if self.line.pop() == Some(b'\n') { self.piece() } else { Piece::Damaged };
+        Ok(Some(match piece {
+            Piece::Damaged if self.line.contains(&0) => Piece::Hole,
+            piece => piece,
+        }))
     }
 
     fn piece(&mut self) -> Piece {
@@ -154,17 +174,22 @@ impl Pieces {
         let text = |name| line::attribute(line, name);
         let number = |name| text(name).and_then(|number| number.parse().ok());
         let name = line::name(line);
-        if matches!(name, b"journal" | b"server-data")
-            && text("version").is_some_and(|version| version != VERSION)
-        {
+        let is_ours = text("version").map_or(true, |version| VERSIONS.contains(&version));
+        // A newer one may have another kind of checksum.
+        let is_whole = line::is_whole(line);
+        if matches!(name, b"journal" | b"server-data") && !is_ours && (is_whole || text("sum").is_none()) {
             return Piece::Newer;
         }
-        if !line::is_whole(line) {
+        if !is_whole {
             return Piece::Damaged;
         }
         match name {
             b"journal" => match (text("domain"), number("follows")) {
-                (Some(domain), Some(follows)) => Piece::Head { domain: domain.to_owned(), follows },
+                (Some(domain), Some(follows)) => Piece::Head(JournalHead {
+                    domain: domain.to_owned(),
+                    follows,
+                    is_old: text("version") != Some(VERSION),
+                }),
                 _ => Piece::Damaged,
             },
             b"end" => match (number("users"), number("journal")) {
@@ -231,7 +256,7 @@ pub(super) fn read_snapshot(
                 end = Some(journal);
                 said == users
             }
-            Some(Piece::Head { .. } | Piece::Damaged) => false,
+            Some(Piece::Head(_) | Piece::Damaged | Piece::Hole) => false,
             None => match (domain, end) {
                 (Some(domain), Some(journal)) if frames == FRAME_LINES => {
                     return Ok(ReadSnapshot { domain, bytes: at, journal });
@@ -245,25 +270,47 @@ pub(super) fn read_snapshot(
     }
 }
 
+/// How a journal begins.
+#[derive(Debug)]
+pub(super) struct JournalHead {
+    /// Whose accounts it speaks of.
+    pub(super) domain: String,
+    /// How long the journal before was.
+    pub(super) follows: u64,
+    /// It is of a version before ours, so nothing of ours may stand in it.
+    pub(super) is_old: bool,
+}
+
 /// A journal that was read.
+#[derive(Default)]
 pub(super) struct ReadJournal {
     pub(super) number: u64,
     pub(super) head: Option<JournalHead>,
     /// How far it is whole.
     pub(super) whole: u64,
     pub(super) bytes: u64,
+    /// There is a hole in the first line that is not whole.
+    hole: bool,
+    /// Whole lines behind that.
+    pub(super) cut_off: usize,
     /// Something was written into it.
     pub(super) used: bool,
+    /// It was closed in good order, and nothing was written into it since.
+    pub(super) closed: bool,
 }
 
-pub(super) struct JournalHead {
-    pub(super) domain: String,
-    /// How long the journal before was.
-    pub(super) follows: u64,
-}
-
-/// Reads a journal as far as it is whole. What comes behind that may have been written when the power went; if it was
-/// synced, which later lines tell, it is damage. `take` says whether it understood.
+/// Reads a journal as far as it is whole. `take` says whether it understood.
+///
+/// What comes behind that was being written when the process or the power went, or is damaged. It is damaged for certain if
+///
+/// - a later line says that it was synced, or
+/// - a later line is whole and it has no hole. Lines are written one after the other, so only a loss of power can leave one
+///   that is whole behind one that is not: the system may write pages in any order. A page that was not written reads
+///   as zeros. Anything else has been changed since, and the lines behind it may have been acknowledged.
+///
+/// Behind a hole nothing was safe that somebody was told of: a line that is due is synced before. So a start
+/// goes on without it, lest each loss of power needs somebody to come and help; it is put aside
+/// ([`super::store`]).
 pub(super) fn read_journal(
     disk: &mut dyn Disk,
     number: u64,
@@ -271,37 +318,51 @@ pub(super) fn read_journal(
 ) -> Result<ReadJournal, StorageError> {
     let name = journal(number);
     let mut pieces = Pieces::open(disk, &name)?;
-    let mut read = ReadJournal { number, head: None, whole: 0, bytes: 0, used: false };
+    let mut read = ReadJournal { number, ..ReadJournal::default() };
     while let Some(piece) = pieces.next()? {
         let torn = read.whole < read.bytes;
-        let good = match piece {
+        let is_whole = match piece {
             Piece::Newer => return Err(StorageError::Newer { file: name }),
-            Piece::Head { domain, follows } if read.bytes == 0 => {
-                read.head = Some(JournalHead { domain, follows });
+            Piece::Head(head) if read.bytes == 0 => {
+                read.head = Some(head);
                 true
             }
-            Piece::Users(element) if torn => {
-                let synced: Option<u64> = element.attr("synced").and_then(|synced| synced.parse().ok());
-                if synced.is_some_and(|synced| synced > read.whole) {
+            Piece::Users(element) if torn || read.head.is_none() => {
+                if read.shows_damage(&element) {
                     return Err(StorageError::Damaged { file: name, at: read.whole });
                 }
+                read.cut_off += 1;
                 false
             }
-            Piece::Users(element) if read.head.is_some() => {
-                read.used = true;
+            Piece::Users(element) => {
                 if !take(&element) {
                     return Err(StorageError::Damaged { file: name, at: read.whole });
                 }
+                read.used = true;
+                read.closed = element.is("users", NS) && element.nodes().is_empty();
                 true
+            }
+            Piece::Hole if !torn => {
+                read.hole = true;
+                false
             }
             _ => false,
         };
         read.bytes = pieces.at();
-        if good && !torn {
+        if is_whole && !torn {
             read.whole = read.bytes;
         }
     }
     Ok(read)
+}
+
+impl ReadJournal {
+    /// Whether a whole line behind what is not proves that this is damaged.
+    fn shows_damage(&self, line: &Element) -> bool {
+        let synced: Option<u64> = line.attr("synced").and_then(|synced| synced.parse().ok());
+        // A head is synced before anything is written behind it.
+        !self.hole || self.head.is_none() || synced.is_some_and(|synced| synced > self.whole)
+    }
 }
 
 impl Folder {
@@ -322,7 +383,9 @@ pub(super) fn domain(disk: &mut dyn Disk) -> io::Result<Option<String>> {
         let mut pieces = Pieces::open(disk, &name)?;
         // A snapshot says it in its third line.
         for _ in 0..3 {
-            if let Some(Piece::Head { domain, .. } | Piece::Frame(Some(domain))) = pieces.next()? {
+            if let Some(Piece::Head(JournalHead { domain, .. }) | Piece::Frame(Some(domain))) =
+                pieces.next()?
+            {
                 return Ok(Some(domain));
             }
         }

@@ -5,9 +5,9 @@
 //! journals from its number on. Changes say how things are afterwards, so a journal may tell of what its snapshot already
 //! has: a snapshot is written in slices while changes go on.
 //!
-//! Read first: [`store`] for the order of things, [`files`] for what the files look like, [`line`] and [`portable`] for
-//! what is in a line, [`disk`] for the little that is asked of a file system, [`lock`] for who may have a folder,
-//! [`exchange`] for documents from and for other servers, [`repair`] for what is left after damage. Left out on purpose:
+//! Read first: [`store`] for the order of things, [`load`] for a start, [`files`] for what the files look like, [`journal`]
+//! for what in them is safe, [`line`] and [`portable`] for what is in a line, [`reserve`] for full disks, [`disk`] for the
+//! little that is asked of a file system, [`lock`] for who may have a folder, [`exchange`] for documents from and for other servers, [`repair`] for what is left after damage. Left out on purpose:
 //! sockets, streams, clocks.
 
 #[cfg(test)]
@@ -16,12 +16,15 @@ mod disk;
 mod error;
 mod exchange;
 mod files;
+mod journal;
 mod line;
+mod load;
 mod lock;
 #[cfg(unix)]
 mod lock_file;
 mod portable;
 mod repair;
+mod reserve;
 mod store;
 
 pub use disk::Folder;

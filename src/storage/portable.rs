@@ -11,7 +11,7 @@ use crate::crypto::codec::{base64, from_base64, DIGEST_BYTES};
 use crate::crypto::scram::Keys;
 use crate::tables::{
     blocklist_element, Account, Change, Contact, Credential, LastSeen, OfflineMessage, StoredXml,
-    Subscription,
+    Subscription, SubscriptionState,
 };
 use crate::xml::ns;
 use crate::xml::{writer, Element, Node, Reader, Text, XmlLimits};
@@ -21,6 +21,7 @@ use crate::xmpp::stanza::SubscriptionType;
 pub(super) const NS: &str = "urn:xmpp:pie:0";
 pub(super) const SCRAM: &str = "urn:xmpp:pie:0#scram";
 const ROSTER: &str = "jabber:iq:roster";
+const SUBSCRIPTION: &str = "subscription";
 const OFFLINE: &str = "offline-messages";
 const VCARD: &str = "vcard-temp";
 const LAST: &str = "jabber:iq:last";
@@ -40,6 +41,7 @@ pub(super) fn change_to_element(name: &str, change: &Change) -> Element {
             let query = item.map(|item| Element::new("query", ROSTER).with(item));
             query.into_iter().chain(request).fold(user, Element::with)
         }
+        Change::Subscription(address, state) => user.with(state_to_element(address, state)),
         Change::Offline(message) => user.with(offline_to_element(None, [message])),
         Change::OfflineSent(number) => user.with(offline_to_element(Some(*number), [])),
         // The format has no word for it but privacy lists, which say more, so it is as XEP-0191 would say it.
@@ -125,6 +127,23 @@ fn request_of(address: &Jid, contact: &Contact) -> Option<Element> {
             .with_attr("from", address.as_str().to_owned())
     };
     contact.subscription.is_pending_in().then(|| contact.request.as_deref().cloned().unwrap_or_else(bare))
+}
+
+/// A step of a subscription, in words of a roster's item and our own.
+fn state_to_element(address: &Jid, state: &SubscriptionState) -> Element {
+    let mut element = Element::new(SUBSCRIPTION, NS)
+        .with_attr("jid", address.as_str().to_owned())
+        .with_attr("subscription", state.subscription.name());
+    let flags = [
+        ("ask", "subscribe", state.subscription.is_pending_out()),
+        ("asked", "true", state.subscription.is_pending_in()),
+        ("approved", "true", state.approved),
+        ("listed", "true", state.listed),
+    ];
+    for (name, value, _) in flags.into_iter().filter(|(_, _, is)| *is) {
+        element.set_attr(name, value);
+    }
+    state.request.as_deref().cloned().into_iter().fold(element, Element::with)
 }
 
 /// XEP-0227 4.5, with the messages' numbers, and the number up to which none waits any more.
@@ -214,6 +233,7 @@ fn read_keys(element: &Element) -> Option<Keys> {
 /// The changes that a child of `<user/>` says, but for contacts.
 fn read_part(part: &Element) -> Vec<Change> {
     match (part.name(), part.ns()) {
+        (SUBSCRIPTION, NS) => read_state(part).into_iter().collect(),
         (OFFLINE, NS) => read_offline(part),
         ("query", PRIVATE) => part.children().cloned().map(Change::Private).collect(),
         ("blocklist" | "block", ns::BLOCKING) => read_blocking(part, true),
@@ -264,6 +284,18 @@ fn read_item(item: &Element) -> Option<(Jid, Option<Contact>)> {
         request: None,
     };
     Some((address, Some(contact)))
+}
+
+fn read_state(element: &Element) -> Option<Change> {
+    let is = |name, value| element.attr(name) == Some(value);
+    let subscription = element.attr("subscription")?;
+    let state = SubscriptionState {
+        listed: is("listed", "true"),
+        subscription: Subscription::named(subscription, is("ask", "subscribe"), is("asked", "true"))?,
+        approved: is("approved", "true"),
+        request: element.child("presence", ns::CLIENT).cloned().map(Box::new),
+    };
+    Some(Change::Subscription(element.attr("jid")?.parse().ok()?, state))
 }
 
 /// Messages that another server has exported have no numbers, and get the first ones.
@@ -343,6 +375,13 @@ mod tests {
         };
         let text = again(&Change::Contact(address.clone(), Some(contact.clone())));
         assert!(text.contains("ask='subscribe'") && text.contains("approved='true'"), "{text}");
+        for listed in [true, false] {
+            let request = contact.request.clone().filter(|_| listed);
+            let subscription =
+                if listed { Subscription::ToPendingIn } else { Subscription::NonePendingOutIn };
+            let state = SubscriptionState { listed, subscription, approved: listed, request };
+            again(&Change::Subscription(address.clone(), state));
+        }
         let not_listed =
             Contact { listed: false, approved: false, subscription: Subscription::NonePendingIn, ..contact };
         assert!(!again(&Change::Contact(address, Some(not_listed))).contains("item"));

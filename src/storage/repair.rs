@@ -10,7 +10,8 @@ use std::io;
 use super::disk::{Disk, Folder};
 use super::error::StorageError;
 use super::files::{self, Piece, Pieces};
-use super::store::{apply, Durability, Storage};
+use super::load::apply;
+use super::store::{Durability, Storage};
 use crate::tables::{Accounts, PasswordRules};
 
 impl Storage {
@@ -42,7 +43,7 @@ pub(super) fn repair(disk: Box<dyn Disk>, domain: &str) -> Result<Vec<String>, S
     let salvage = Salvage::of(storage.disk(), &names)?;
     let mut storage = salvage.write(storage, &mut report)?;
     for name in &salvage.damaged {
-        let aside = aside(name, &names);
+        let aside = files::aside(name, &names);
         storage.disk().rename(name, &aside)?;
         report.push(format!("{name} is now {aside}"));
     }
@@ -99,9 +100,9 @@ impl Salvage {
             lines += 1;
             let good = match piece {
                 Piece::Newer => return Err(StorageError::Newer { file: name }),
-                Piece::Damaged => false,
+                Piece::Damaged | Piece::Hole => false,
                 Piece::Users(element) => apply(&mut self.accounts, &element),
-                Piece::Head { .. } | Piece::End { .. } | Piece::Frame(_) => true,
+                Piece::Head(_) | Piece::End { .. } | Piece::Frame(_) => true,
             };
             damaged += usize::from(!good);
         }
@@ -118,13 +119,4 @@ impl Salvage {
         storage.write_anew(self.last + 1, &self.accounts)?;
         Ok(storage)
     }
-}
-
-/// A name for a damaged file that no file has.
-fn aside(name: &str, taken: &[String]) -> String {
-    let mut aside = format!("{name}.damaged");
-    while taken.contains(&aside) {
-        aside.push_str(".damaged");
-    }
-    aside
 }

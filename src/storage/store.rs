@@ -1,26 +1,29 @@
 //! Changes recorded, synced, and put together again.
 //!
 //! A change is appended to the journal before it happens. At the end of each turn of the loop what was appended is
-//! synced, and only then is anything sent that may speak of it. Each journal's first line of a turn says how far the
-//! journal was synced before: so a loss of power, which may leave anything behind that point, is told from damage
-//! before it. Once the journal has outgrown the snapshot, the next pair is begun.
+//! synced, and only then is anything sent that may speak of it. Once the journal has outgrown the snapshot, or the disk is
+//! full, the next pair is begun.
 //!
-//! Read first: [`super`] for the files, [`super::files`] for what is in them. Left out on purpose: when a turn ends;
-//! [`crate::server`] says so.
+//! Read first: [`super`] for the files, [`super::files`] for what is in them, [`super::journal`] for what is safe,
+//! [`super::reserve`] for full disks. Left out on purpose: reading it all at a start ([`super::load`]); when a turn ends,
+//! which [`crate::server`] says.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use super::disk::{Disk, Folder};
-use super::error::StorageError;
-use super::files::{self, ReadJournal, UNFINISHED};
+use super::files::{self, MAX_LINE_BYTES, UNFINISHED};
+use super::journal::{remove_if_there, Journal};
 use super::line;
 use super::portable::{self, read_user};
-use crate::tables::{Accounts, Change, Recorder, StorageStatus};
+use super::reserve::Reserve;
+use crate::tables::{Account, Accounts, Change, Recorder, StorageStatus};
 use crate::xml::Element;
 
 /// The smallest journal that a snapshot is made for. Tests make many of few changes.
 const MIN_JOURNAL_BYTES: u64 = if cfg!(test) { 1_000 } else { 1 << 20 };
+/// While the disk is full, a snapshot is made for this part of such a journal.
+const FULL_DISK_PART: u64 = 8;
 /// Bytes of a snapshot that are written in one turn.
 const SLICE_BYTES: usize = if cfg!(test) { 100 } else { 128 * 1024 };
 
@@ -37,25 +40,19 @@ pub enum Durability {
 
 /// A data folder in use.
 pub struct Storage {
-    disk: Box<dyn Disk>,
-    durability: Durability,
-    domain: String,
-    /// The number of the journal that is written.
-    number: u64,
-    /// How long it is, as far as it is whole.
-    journal_bytes: u64,
-    /// It may be longer than that.
-    torn: bool,
-    /// Up to where it is synced.
-    synced_bytes: u64,
+    pub(super) disk: Box<dyn Disk>,
+    pub(super) durability: Durability,
+    pub(super) domain: String,
+    pub(super) journal: Journal,
+    /// Bytes of the journals before it that no snapshot has made useless.
+    pub(super) older_bytes: u64,
+    pub(super) reserve: Reserve,
+    /// Bytes that were written into journals since the start.
+    recorded_bytes: u64,
     synced_at: Duration,
-    /// The next line is the first since the last sync.
-    says_synced: bool,
-    /// A sync has failed. What it was for may be lost although a later one succeeds, so there is none.
-    lost: bool,
-    snapshot_bytes: u64,
+    pub(super) snapshot_bytes: u64,
     snapshot: Option<Snapshot>,
-    /// After a snapshot has failed: how long the journal is to be for another try.
+    /// After a snapshot has failed: how long the journals are to be for another try.
     retry_at: u64,
     /// That the disk takes nothing was said.
     complained: bool,
@@ -64,7 +61,7 @@ pub struct Storage {
 /// A snapshot that is being written.
 struct Snapshot {
     names: Vec<Box<str>>,
-    users: u64,
+    lines: u64,
     bytes: u64,
 }
 
@@ -79,13 +76,11 @@ impl Storage {
             disk,
             durability,
             domain: domain.to_owned(),
-            number: 0,
-            journal_bytes: 0,
-            torn: false,
-            synced_bytes: 0,
+            journal: Journal::default(),
+            older_bytes: 0,
+            reserve: Reserve::default(),
+            recorded_bytes: 0,
             synced_at: Duration::ZERO,
-            says_synced: true,
-            lost: false,
             snapshot_bytes: 0,
             snapshot: None,
             retry_at: 0,
@@ -93,119 +88,75 @@ impl Storage {
         }
     }
 
-    /// Reads all accounts, and goes on with the newest journal. Nothing on the disk changes before all is read.
-    pub(crate) fn load(&mut self, accounts: &mut Accounts) -> Result<(), StorageError> {
-        let names = self.disk.names()?;
-        let newest = files::numbers(&names, "snapshot").last().copied();
-        let mut take = |element: &Element| apply(accounts, element);
-        let mut needed = 0;
-        let mut domain = None;
-        if let Some(number) = newest {
-            let snapshot = files::read_snapshot(&mut *self.disk, number, &mut take)?;
-            self.snapshot_bytes = snapshot.bytes;
-            needed = snapshot.journal;
-            domain = Some(snapshot.domain);
+    pub(super) fn disk(&mut self) -> &mut dyn Disk {
+        &mut *self.disk
+    }
+
+    /// Bytes of the journals that the next snapshot makes useless.
+    fn journals_bytes(&self) -> u64 {
+        self.older_bytes + self.journal.bytes
+    }
+
+    /// Bytes that the next snapshot may need: no more than what it is made of.
+    fn needed_bytes(&self) -> u64 {
+        self.snapshot_bytes + self.journals_bytes()
+    }
+
+    fn record(&mut self, element: Element, due: bool) -> io::Result<()> {
+        let line = self.journal.line(element);
+        if line.len() > MAX_LINE_BYTES {
+            log::warn!("a change of {} bytes is too long to be recorded and is refused", line.len());
+            return Err(io::Error::other("it is too long for a line"));
         }
-        let from = newest.unwrap_or_default();
-        let mut journals = Vec::new();
-        for number in journal_numbers(&names, from, newest.is_some())? {
-            journals.push(files::read_journal(&mut *self.disk, number, &mut take)?);
+        let recorded = self.append(&line, due);
+        match &recorded {
+            Ok(()) if std::mem::replace(&mut self.complained, false) => {
+                log::info!("changes can be recorded again");
+            }
+            Ok(()) => (),
+            Err(error) => self.complain(error),
         }
-        check_chain(&journals, needed)?;
-        let said = journals.iter().filter_map(|journal| journal.head.as_ref()).map(|head| &head.domain);
-        if let Some(other) = said.chain(&domain).find(|domain| **domain != self.domain) {
-            return Err(StorageError::OtherDomain { domain: other.clone() });
-        }
-        self.clean_up(&names, from)?;
-        self.go_on_with(journals, from)?;
-        log::info!("{} accounts were read", accounts.len());
+        recorded
+    }
+
+    fn append(&mut self, line: &[u8], due: bool) -> io::Result<()> {
+        let needed = self.needed_bytes() + line.len() as u64;
+        self.reserve.cover(&mut *self.disk, needed)?;
+        self.journal.append(&mut *self.disk, line, due)?;
+        self.recorded_bytes += line.len() as u64;
         Ok(())
     }
 
-    /// Goes on with the last journal that anything was written into.
-    fn go_on_with(&mut self, mut journals: Vec<ReadJournal>, from: u64) -> io::Result<()> {
-        while journals.len() > 1 && journals.last().is_some_and(|journal| !journal.used) {
-            if let Some(unused) = journals.pop() {
-                self.disk.remove(&files::journal(unused.number))?;
-            }
-        }
-        for torn in journals.iter().filter(|journal| journal.whole < journal.bytes) {
-            let name = files::journal(torn.number);
-            log::warn!(
-                "{name}: {} bytes at its end were not written whole and are dropped",
-                torn.bytes - torn.whole
-            );
-            self.disk.truncate(&name, torn.whole)?;
-            self.disk.sync(&name)?;
-        }
-        let last = journals.last();
-        self.number = last.map_or(from, |journal| journal.number);
-        self.journal_bytes = last.map_or(0, |journal| journal.whole);
-        self.synced_bytes = self.journal_bytes;
-        match self.journal_bytes {
-            0 => self.begin_journal(0),
-            _ => Ok(()),
+    fn complain(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.complained, true) {
+            log::error!("a change cannot be recorded: {error}; all are refused until one can");
         }
     }
 
-    /// Removes what an interrupted snapshot left, and what a finished one has made useless.
-    fn clean_up(&mut self, names: &[String], from: u64) -> io::Result<()> {
-        let stale = |name: &&String| {
-            let old = |kind| files::number_of(name, kind).is_some_and(|number| number < from);
-            name.as_str() == UNFINISHED || old("snapshot") || old("journal")
-        };
-        names.iter().filter(stale).try_for_each(|name| self.disk.remove(name))
+    /// How long the journals may grow before a snapshot is made.
+    fn most_journals_bytes(&self) -> u64 {
+        let wanted = self.snapshot_bytes.max(MIN_JOURNAL_BYTES);
+        let wanted = if self.complained { wanted / FULL_DISK_PART } else { wanted };
+        wanted.max(self.retry_at)
     }
 
     /// Goes on with a new journal, or with the old one if there can be none.
-    fn next_journal(&mut self) -> io::Result<()> {
-        let old = (self.journal_bytes, self.synced_bytes, self.says_synced);
-        self.number += 1;
-        self.begin_journal(self.journal_bytes).map_err(|error| {
+    pub(super) fn next_journal(&mut self) -> io::Result<()> {
+        let (old, number) = (self.journal, self.journal.number + 1);
+        let begun = Journal::begin(&mut *self.disk, number, &self.domain, old.bytes);
+        self.journal = begun.map_err(|error| {
             // What there is of it does no harm: nothing was written into it.
-            let _ = self.disk.remove(&files::journal(self.number));
-            self.number -= 1;
-            (self.journal_bytes, self.synced_bytes, self.says_synced) = old;
-            error
-        })
-    }
-
-    fn begin_journal(&mut self, follows: u64) -> io::Result<()> {
-        let name = files::journal(self.number);
-        let head = files::journal_head(&self.domain, follows);
-        remove_if_there(&mut *self.disk, &name)?;
-        self.disk.append(&name, &head)?;
-        self.disk.sync(&name)?;
-        self.disk.sync_names()?;
-        self.journal_bytes = head.len() as u64;
-        self.synced_bytes = self.journal_bytes;
-        self.says_synced = true;
-        Ok(())
-    }
-
-    /// Cuts off what a failed write has left.
-    fn mend(&mut self) -> io::Result<()> {
-        if self.torn {
-            self.disk.truncate(&files::journal(self.number), self.journal_bytes)?;
-            self.torn = false;
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.mend()?;
-        self.disk.append(&files::journal(self.number), bytes).map_err(|error| {
-            self.torn = true;
+            let _ = self.disk.remove(&files::journal(number));
             error
         })?;
-        self.journal_bytes += bytes.len() as u64;
+        self.older_bytes += old.bytes;
         Ok(())
     }
 
     /// Begins the next pair. From here on changes go to the new journal; the snapshot follows, slice by slice.
     fn begin_snapshot(&mut self, accounts: &Accounts) -> io::Result<()> {
-        self.mend()?;
-        self.sync()?;
+        self.journal.mend(&mut *self.disk)?;
+        self.journal.sync(&mut *self.disk)?;
         self.next_journal()?;
         self.open_snapshot(accounts)
     }
@@ -214,7 +165,7 @@ impl Storage {
         remove_if_there(&mut *self.disk, UNFINISHED)?;
         let head = files::snapshot_head(&self.domain);
         self.disk.append(UNFINISHED, &head)?;
-        self.snapshot = Some(Snapshot { names: accounts.names(), users: 0, bytes: head.len() as u64 });
+        self.snapshot = Some(Snapshot { names: accounts.names(), lines: 0, bytes: head.len() as u64 });
         Ok(())
     }
 
@@ -225,12 +176,11 @@ impl Storage {
         while slice.len() < SLICE_BYTES {
             let Some(name) = snapshot.names.pop() else { break };
             let Some(account) = accounts.get(&name) else { continue };
-            line::write(&portable::account_to_element(&name, account), &mut slice);
-            snapshot.users += 1;
+            snapshot.lines += write_account(&name, account, &mut slice);
         }
         let finished = snapshot.names.is_empty();
         if finished {
-            files::snapshot_end(snapshot.users, self.journal_bytes, &mut slice);
+            files::snapshot_end(snapshot.lines, self.journal.bytes, &mut slice);
         }
         snapshot.bytes += slice.len() as u64;
         self.disk.append(UNFINISHED, &slice)?;
@@ -243,85 +193,92 @@ impl Storage {
 
     /// Gives the snapshot its name. It has seen changes that were made while it was written, so those must be safe first.
     fn finish_snapshot(&mut self) -> io::Result<()> {
-        self.sync()?;
-        self.disk.rename(UNFINISHED, &files::snapshot(self.number))?;
+        self.journal.sync(&mut *self.disk)?;
+        self.disk.rename(UNFINISHED, &files::snapshot(self.journal.number))?;
         self.disk.sync_names()?;
         self.snapshot_bytes = self.snapshot.take().map_or(0, |snapshot| snapshot.bytes);
+        self.older_bytes = 0;
         Ok(())
     }
 
     /// Removes what a snapshot that has its name has made useless.
     fn remove_old(&mut self) {
-        let removed = self.disk.names().and_then(|names| self.clean_up(&names, self.number));
-        if let Err(error) = removed {
+        let most = self.snapshot_bytes + self.snapshot_bytes.max(MIN_JOURNAL_BYTES);
+        self.reserve.reclaim();
+        let removed = self.disk.names().and_then(|names| self.clean_up(&names, self.journal.number));
+        if let Err(error) = removed.and_then(|()| self.reserve.shrink(&mut *self.disk, most)) {
             log::warn!("what a snapshot has made useless cannot be removed: {error}");
         }
     }
 
     /// Writes a whole pair with a number that nobody had, and nothing else: repairs.
     pub(super) fn write_anew(&mut self, number: u64, accounts: &Accounts) -> io::Result<()> {
-        self.number = number;
-        self.begin_journal(0)?;
+        self.journal = Journal::begin(&mut *self.disk, number, &self.domain, 0)?;
         self.open_snapshot(accounts)?;
         while !self.write_slice(accounts)? {}
         Ok(())
     }
 
-    pub(super) fn disk(&mut self) -> &mut dyn Disk {
-        &mut *self.disk
-    }
-
-    /// The journals since the last whole snapshot have it all. Another try is worth it once there is more.
-    fn give_snapshot_up(&mut self, error: &io::Error) {
-        log::error!("no snapshot can be made: {error}; the journal goes on");
+    /// The journals since the last whole snapshot have it all. `true` if it is worth another try only once there is more; the
+    /// first time there is the reserve.
+    fn snapshot_failed(&mut self, error: &io::Error) -> bool {
         self.snapshot = None;
-        self.retry_at = self.journal_bytes + MIN_JOURNAL_BYTES;
         // So that it takes no space; the next one begins anew in any case.
         let _ = self.disk.remove(UNFINISHED);
+        if self.reserve.release(&mut *self.disk) {
+            log::warn!("a snapshot finds no room: {error}; it gets what is kept for one");
+            return false;
+        }
+        log::error!("no snapshot can be made: {error}; the journal goes on");
+        self.reserve.reclaim();
+        self.retry_at = self.journals_bytes() + MIN_JOURNAL_BYTES;
+        true
+    }
+
+    /// Whether a snapshot is to be begun.
+    fn wants_snapshot(&self) -> bool {
+        let wanted = self.journals_bytes() > self.most_journals_bytes() || self.reserve.is_released();
+        wanted && !self.journal.is_lost()
+    }
+
+    /// Lets the reserve of a folder that has none grow little by little, lest a change waits for it. `true` if it is done.
+    fn grow_reserve(&mut self) -> bool {
+        let needed = self.needed_bytes();
+        let grown = match self.complained {
+            true => Ok(true),
+            false => self.reserve.approach(&mut *self.disk, needed),
+        };
+        grown.unwrap_or_else(|error| {
+            self.complain(&error);
+            true
+        })
     }
 }
 
 impl Recorder for Storage {
     fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
-        let Some(mut element) = element_of(changes) else { return Ok(()) };
-        if self.says_synced {
-            element.set_attr("synced", self.synced_bytes.to_string());
-        }
-        let mut bytes = Vec::new();
-        line::write(&element, &mut bytes);
-        match self.append(&bytes) {
-            Ok(()) => {
-                self.says_synced = false;
-                if std::mem::replace(&mut self.complained, false) {
-                    log::info!("changes can be recorded again");
-                }
-                Ok(())
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.complained, true) {
-                    log::error!("a change cannot be recorded: {error}; all are refused until one can");
-                }
-                Err(error)
-            }
-        }
+        let Some(element) = element_of(changes) else { return Ok(()) };
+        self.record(element, !changes.iter().all(|(_, change)| change.can_wait()))
     }
 
     fn commit(&mut self, now: Duration) -> io::Result<()> {
-        let due = match self.durability {
+        let is_time = match self.durability {
             Durability::Always => true,
             Durability::Every(time) => now >= self.synced_at + time,
             Durability::Never => false,
         };
-        if !due && !self.lost {
-            return Ok(());
+        if is_time {
+            self.synced_at = now;
         }
-        self.synced_at = now;
-        self.sync()
+        if self.journal.is_lost() || (is_time && self.journal.is_due()) {
+            return self.journal.sync(&mut *self.disk);
+        }
+        Ok(())
     }
 
     fn next_commit(&self) -> Option<Duration> {
         match self.durability {
-            _ if self.synced_bytes == self.journal_bytes => None,
+            _ if !self.journal.is_due() => None,
             Durability::Always => Some(Duration::ZERO),
             Durability::Every(time) => Some(self.synced_at + time),
             Durability::Never => None,
@@ -329,31 +286,19 @@ impl Recorder for Storage {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.lost {
-            return Err(io::Error::other("the journal could not be synced before"));
-        }
-        if self.synced_bytes < self.journal_bytes {
-            self.disk.sync(&files::journal(self.number)).map_err(|error| {
-                log::error!("what changed cannot be made safe: {error}");
-                self.lost = true;
-                error
-            })?;
-            self.synced_bytes = self.journal_bytes;
-            self.says_synced = true;
-        }
-        Ok(())
+        self.journal.close(&mut *self.disk)
     }
 
     fn status(&self) -> StorageStatus {
         StorageStatus {
-            journal_bytes: self.journal_bytes,
+            journal_bytes: self.journal.bytes,
             snapshot_bytes: self.snapshot_bytes,
+            recorded_bytes: self.recorded_bytes,
             refuses: self.complained,
         }
     }
 
     fn maintain(&mut self, accounts: &Accounts) -> bool {
-        let wanted = self.snapshot_bytes.max(MIN_JOURNAL_BYTES).max(self.retry_at);
         let done = if self.snapshot.is_some() {
             self.write_slice(accounts).map(|finished| {
                 if finished {
@@ -361,17 +306,28 @@ impl Recorder for Storage {
                 }
                 finished
             })
-        } else if self.journal_bytes > wanted && !self.lost {
+        } else if self.wants_snapshot() {
             self.retry_at = 0;
             self.begin_snapshot(accounts).map(|()| false)
         } else {
-            Ok(true)
+            Ok(self.grow_reserve())
         };
-        done.unwrap_or_else(|error| {
-            self.give_snapshot_up(&error);
-            true
-        })
+        done.unwrap_or_else(|error| self.snapshot_failed(&error))
     }
+}
+
+/// Appends the lines of an account and tells how many they are: one, or else one for each thing in it.
+fn write_account(name: &str, account: &Account, out: &mut Vec<u8>) -> u64 {
+    let start = out.len();
+    let element = portable::account_to_element(name, account);
+    line::write(&element, out);
+    if out.len() - start <= MAX_LINE_BYTES {
+        return 1;
+    }
+    out.truncate(start);
+    let changes = read_user(&element).map(|user| user.changes).unwrap_or_default();
+    changes.iter().for_each(|change| line::write(&portable::change_to_element(name, change), out));
+    changes.len() as u64
 }
 
 /// One line for changes that happen together.
@@ -380,57 +336,5 @@ fn element_of(changes: &[(&str, &Change)]) -> Option<Element> {
     match changes {
         [] | [_] => elements.next(),
         _ => Some(elements.fold(Element::new("users", portable::NS), Element::with)),
-    }
-}
-
-/// Does what an element says: a `<user/>`, or several. `false` if it is neither.
-pub(super) fn apply(accounts: &mut Accounts, element: &Element) -> bool {
-    if element.is("users", portable::NS) {
-        return element.children().all(|user| apply(accounts, user));
-    }
-    let Some(user) = read_user(element) else { return false };
-    user.changes.into_iter().for_each(|change| accounts.apply(&user.name, change));
-    true
-}
-
-/// The numbers of the journals from the one of the newest snapshot on, all of which must be there.
-fn journal_numbers(names: &[String], from: u64, has_snapshot: bool) -> Result<Vec<u64>, StorageError> {
-    let mut numbers = files::numbers(names, "journal");
-    numbers.retain(|number| *number >= from);
-    let last = numbers.last().copied().or(has_snapshot.then_some(from));
-    let wanted = last.into_iter().flat_map(|last| from..=last);
-    match wanted.zip(numbers.iter().map(Some).chain(std::iter::repeat(None))).find(|(n, is)| Some(n) != *is) {
-        Some((missing, _)) => Err(StorageError::Missing { file: files::journal(missing) }),
-        None => Ok(numbers),
-    }
-}
-
-/// Each journal must have all that was safe when the next was begun, and the first all that its snapshot needs.
-fn check_chain(journals: &[ReadJournal], needed: u64) -> Result<(), StorageError> {
-    let has = |journal: &ReadJournal, bytes| match journal.whole {
-        whole if whole < bytes => {
-            Err(StorageError::Damaged { file: files::journal(journal.number), at: whole })
-        }
-        _ => Ok(()),
-    };
-    if let Some(first) = journals.first() {
-        has(first, needed)?;
-    }
-    for pair in journals.windows(2) {
-        let [journal, next] = pair else { continue };
-        match &next.head {
-            Some(head) => has(journal, head.follows)?,
-            // It was being begun when the power went, so there is none behind it.
-            None if journals.last().is_some_and(|last| last.number == next.number) => (),
-            None => has(next, 1)?,
-        }
-    }
-    Ok(())
-}
-
-fn remove_if_there(disk: &mut dyn Disk, name: &str) -> io::Result<()> {
-    match disk.remove(name) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        done => done,
     }
 }

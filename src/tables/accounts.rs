@@ -188,6 +188,9 @@ impl Accounts {
                 self.by_name.remove(name);
             }
             (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
+            (Some(account), Change::Subscription(address, state)) => {
+                account.roster.set_subscription(address, state);
+            }
             (Some(account), Change::Offline(message)) => account.offline.add(message),
             (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
             (Some(account), Change::VCard(vcard)) => account.vcard = vcard,

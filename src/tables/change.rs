@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact, LastSeen, OfflineMessage, StoredXml};
+use super::{Accounts, Contact, LastSeen, OfflineMessage, StoredXml, SubscriptionState};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -22,6 +22,8 @@ pub(crate) enum Change {
     Removed,
     /// A contact is added, changed or removed.
     Contact(Jid, Option<Contact>),
+    /// A subscription with a contact has come to another state; the contact's name and groups stay as they are.
+    Subscription(Jid, SubscriptionState),
     /// A message waits for it, unless it has waited before.
     Offline(OfflineMessage),
     /// No message up to this number waits for it any more.
@@ -34,6 +36,13 @@ pub(crate) enum Change {
     Blocked(Jid, bool),
     /// Its last resource has gone (XEP-0012).
     LastSeen(LastSeen),
+}
+
+impl Change {
+    /// Whether nobody waits for it to be safe: it may be synced with the next one that somebody waits for.
+    pub(crate) fn can_wait(&self) -> bool {
+        matches!(self, Self::LastSeen(_))
+    }
 }
 
 /// Whoever writes changes down.
@@ -65,6 +74,8 @@ pub struct StorageStatus {
     pub journal_bytes: u64,
     /// Bytes of the newest snapshot; none yet is 0.
     pub snapshot_bytes: u64,
+    /// Bytes that were written into journals since the start.
+    pub recorded_bytes: u64,
     /// The last change could not be recorded and was refused.
     pub refuses: bool,
 }

@@ -23,6 +23,16 @@ pub(crate) struct Contact {
     pub(crate) request: Option<Box<Element>>,
 }
 
+/// What a step of a subscription makes of a contact. Its name and groups, which may be long, stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SubscriptionState {
+    pub(crate) listed: bool,
+    pub(crate) subscription: Subscription,
+    pub(crate) approved: bool,
+    /// A request that has just come. One that waited before waits on for as long as the state says that one does.
+    pub(crate) request: Option<Box<Element>>,
+}
+
 /// What the owner of a roster sees of a contact (RFC 6121 2.1.2).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Item<'c> {
@@ -57,6 +67,23 @@ impl Contact {
             request: self.request.clone().filter(|_| subscription.is_pending_in()),
             ..self.clone()
         }
+    }
+
+    /// What a step has made of `before`.
+    pub(crate) fn state_since(&self, before: &Self) -> SubscriptionState {
+        SubscriptionState {
+            listed: self.listed,
+            subscription: self.subscription,
+            approved: self.approved,
+            request: self.request.clone().filter(|_| self.request != before.request),
+        }
+    }
+
+    /// The contact in another state.
+    fn in_state(self, state: SubscriptionState) -> Self {
+        let SubscriptionState { listed, subscription, approved, request } = state;
+        let request = request.or(self.request).filter(|_| subscription.is_pending_in());
+        Self { listed, subscription, approved, request, ..self }
     }
 
     /// Itself, if there is anything to keep.
@@ -125,6 +152,12 @@ impl Roster {
             (Ok(place), None) => drop(self.contacts.remove(place)),
             (Err(_), None) => (),
         }
+    }
+
+    /// Brings a contact into another state.
+    pub(super) fn set_subscription(&mut self, address: Jid, state: SubscriptionState) {
+        let contact = self.contact(address.as_str()).cloned().unwrap_or_default();
+        self.set(address, contact.in_state(state).kept());
     }
 
     /// A long list grows by a quarter, a short one by what is needed.
