@@ -166,7 +166,7 @@ fn a_damaged_folder_is_repaired() {
     fs::write(&journal, bytes).unwrap();
     assert!(complaint(&data, "", &["user", "list"]).contains("journal.0.xml is damaged at byte"));
     let said = printed(&data, "", &["repair"]);
-    assert!(said.contains("1 of 4 lines are damaged") && said.ends_with("2 accounts were kept\n"), "{said}");
+    assert!(said.contains("1 of 10 lines are damaged") && said.ends_with("2 accounts were kept\n"), "{said}");
     assert!(place.file("data/journal.0.xml.damaged").exists());
     assert_eq!(printed(&data, "", &["user", "list"]), "a\nc\n");
     assert_eq!(printed(&data, "", &["repair"]), "all is whole: 2 accounts\n");

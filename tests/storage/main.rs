@@ -10,5 +10,6 @@ mod client;
 mod commands;
 mod full_disk;
 mod kill;
+mod older;
 mod process;
 mod settings;
