@@ -20,6 +20,7 @@ mod server;
 mod storage;
 mod streams;
 mod tables;
+mod wire;
 pub mod xml;
 mod xmpp;
 

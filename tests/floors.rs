@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// The folders of `src/`, the lowest first. Those on one line do not know each other.
 const FLOORS: &[&[&str]] = &[
     &["xml", "crypto"],
-    &["xmpp"],
+    &["xmpp", "wire"],
     &["tables"],
     &["outbox", "storage"],
     &["im"],

@@ -7,6 +7,7 @@
 
 use crate::im::ctx::Ctx;
 use crate::im::delay;
+use crate::outbox::{Hold, Outbound};
 use crate::tables::Session;
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
@@ -59,7 +60,8 @@ fn copy(ctx: &mut Ctx<'_>, user: &str, way: Way, message: &Stanza, has_it: impl 
     let copy = wrapped(&account, way, &message.element);
     for session in wanting {
         let to = format!("{account}/{}", session.resource);
-        ctx.outboxes.send_carbon(session.stream, &copy, &message.element, &to);
+        let hold = Hold::CopyOf(&message.element);
+        ctx.outboxes.send(session.stream, Outbound::Broadcast(&copy, &to, hold));
     }
 }
 

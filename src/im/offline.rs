@@ -8,6 +8,7 @@
 use crate::im::blocking;
 use crate::im::ctx::Ctx;
 use crate::im::delay;
+use crate::outbox::Outbound;
 use crate::tables::{Change, OfflineMessage};
 use crate::xml::ns;
 use crate::xml::writer;
@@ -45,7 +46,7 @@ pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
     };
     let blocks = accounts.get(user).is_some_and(|account| account.blocklist().len() > 0);
     let send = |message: &&OfflineMessage| {
-        (blocks && is_unwanted(message)) || ctx.outboxes.send_written(session.stream, &message.bytes)
+        (blocks && is_unwanted(message)) || ctx.outboxes.send(session.stream, Outbound::Bytes(&message.bytes))
     };
     let Some(number) = offline.messages().take_while(send).last().map(|message| message.number) else {
         return;

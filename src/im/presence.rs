@@ -12,7 +12,7 @@ use crate::im::delay;
 use crate::im::events::{Event, Events};
 use crate::im::last_seen;
 use crate::im::offline;
-use crate::outbox::Outboxes;
+use crate::outbox::{Hold, Outbound, Outboxes};
 use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
@@ -132,7 +132,8 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Br
     let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
     let Some(presence) = presence.or_else(kept) else { return };
     for session in sessions.available(user) {
-        post.outboxes.send_copy(session.stream, presence, || from.to_string(), from.bare_str());
+        let hold = Hold::Presence(from.as_str());
+        post.outboxes.send(session.stream, Outbound::Broadcast(presence, from.bare_str(), hold));
     }
     // The own list is looked up once for all.
     let blocks = accounts.get(user).map(Account::blocklist).filter(|list| list.len() > 0);
@@ -149,8 +150,8 @@ fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
     let mut post = lend(ctx);
     for session in post.sessions.available(user).filter(|session| session.stream != stream) {
         let Some(presence) = &session.presence else { continue };
-        let from = || format!("{}/{}", to.bare_str(), session.resource);
-        post.outboxes.send_copy(stream, presence, from, to.as_str());
+        let from = format!("{}/{}", to.bare_str(), session.resource);
+        post.outboxes.send(stream, Outbound::Broadcast(presence, to.as_str(), Hold::Presence(&from)));
     }
     for (contact, _) in post.accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_to()) {
         if post.events.is_claimed(contact) {
@@ -378,7 +379,8 @@ impl Post<'_> {
         }
         let Some(user) = self.config.account(to) else { return };
         for session in self.sessions.of(user).iter().filter(|session| is_meant(session, to)) {
-            self.outboxes.send_copy(session.stream, presence, || from.to_string(), to.as_str());
+            let hold = Hold::Presence(from.as_str());
+            self.outboxes.send(session.stream, Outbound::Broadcast(presence, to.as_str(), hold));
         }
     }
 

@@ -5,6 +5,7 @@
 //! Left out on purpose: what has changed, and who asked to be told.
 
 use crate::im::ctx::Ctx;
+use crate::outbox::{Hold, Outbound};
 use crate::tables::Session;
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
@@ -20,6 +21,6 @@ pub(crate) fn send(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element, wants: fn(&
     let written = Broadcast::new(&push, ns::CLIENT);
     for session in ctx.tables.sessions.of(user).iter().filter(|session| wants(session)) {
         let to = format!("{owner}/{}", session.resource);
-        ctx.outboxes.send_copy_now(session.stream, &written, &to);
+        ctx.outboxes.send(session.stream, Outbound::Broadcast(&written, &to, Hold::Never));
     }
 }

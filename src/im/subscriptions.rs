@@ -8,6 +8,7 @@ use crate::im::blocking;
 use crate::im::ctx::{Ctx, Owner};
 use crate::im::presence;
 use crate::im::roster;
+use crate::outbox::{Hold, Outbound};
 use crate::tables::{Change, Contact, NotRecorded, Step, Subscription};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
@@ -199,7 +200,7 @@ fn deliver(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza) {
         .collect();
     let written = Broadcast::new(&stanza.element, ns::CLIENT);
     for stream in streams {
-        ctx.outboxes.send_copy_now(stream, &written, stanza.to.as_str());
+        ctx.outboxes.send(stream, Outbound::Broadcast(&written, stanza.to.as_str(), Hold::Never));
     }
 }
 

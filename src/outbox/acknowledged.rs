@@ -1,0 +1,236 @@
+//! What was sent and is not yet acknowledged.
+//!
+//! Read first: XEP-0198. Stanzas that were sent stay at the front of their outbox until the client has acknowledged
+//! them, even while no connection is there; another stream may take them over, or they are given back.
+//! Left out on purpose: what is said about it ([`crate::features`]), and where it is given back to
+//! ([`crate::streams`]).
+
+use std::collections::VecDeque;
+
+use super::{Moment, Outbound, Outbox, Outboxes, State};
+use crate::wire::framing;
+use crate::xmpp::slab::Key;
+
+/// How many stanzas a client may leave unacknowledged before counting them costs memory that it has to give back.
+pub(super) const SPARE_ENTRIES: usize = 8;
+
+/// What was sent and is not yet acknowledged (XEP-0198). Its entries cover the outbox's bytes from the front.
+#[derive(Default)]
+pub(super) struct Acknowledgements {
+    pub(super) entries: VecDeque<Entry>,
+    /// How many of our stanzas the client has acknowledged.
+    pub(super) acknowledged: u32,
+    /// How many of the client's stanzas we have acted upon.
+    pub(super) received: u32,
+    /// An answer to our `<r/>` is still to come.
+    requested: bool,
+    /// A stanza has been written since our last `<r/>`.
+    pub(super) unasked: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) bytes: usize,
+    /// When it was written, if it is a stanza; other elements are neither counted nor kept.
+    pub(super) stanza: Option<Moment>,
+}
+
+/// A stanza that was sent and not acknowledged.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unacknowledged {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) written: Moment,
+}
+
+impl Outboxes {
+    /// From now on stanzas are counted, and kept until they are acknowledged. `false` if they are already.
+    pub(crate) fn manage(&mut self, key: Key) -> bool {
+        let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_none()) else {
+            return false;
+        };
+        let waiting = Entry { bytes: outbox.bytes.len(), stanza: None };
+        outbox.acknowledgements = Some(Box::new(Acknowledgements {
+            entries: VecDeque::from([waiting]),
+            ..Acknowledgements::default()
+        }));
+        true
+    }
+
+    /// The client has sent a stanza that was acted upon.
+    pub(crate) fn note_received(&mut self, key: Key) {
+        if let Some(acknowledgements) = self.get_mut(key).and_then(|outbox| outbox.acknowledgements.as_mut())
+        {
+            acknowledgements.received = acknowledgements.received.wrapping_add(1);
+        }
+    }
+
+    /// How many stanzas of the client's have been acted upon; `None` if nobody counts.
+    pub(crate) fn received(&self, key: Key) -> Option<u32> {
+        Some(self.get(key)?.acknowledgements.as_ref()?.received)
+    }
+
+    /// The client has acted upon `h` of our stanzas in all. `Err` with how many there were, if it says more than
+    /// that.
+    pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<(), u32> {
+        let Some(outbox) = self.get_mut(key) else { return Ok(()) };
+        let result = outbox.acknowledge(h);
+        outbox.forget_sent();
+        self.take_buffer_back(key);
+        let Some(outbox) = self.get(key) else { return result };
+        if outbox
+            .acknowledgements
+            .as_ref()
+            .is_some_and(|acknowledgements| acknowledgements.wants_acknowledgement())
+        {
+            self.mark_dirty(key);
+        }
+        result
+    }
+
+    /// The connection is gone or is to end, but the stream waits for another one.
+    pub(crate) fn detach(&mut self, key: Key) {
+        self.mark_dirty(key);
+        let now = self.now;
+        if let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.state == State::Open) {
+            outbox.state = State::Detached;
+            outbox.release(now);
+            outbox.held = None;
+        }
+    }
+
+    /// Whether a stream goes on, over a connection that is there as far as anybody knows.
+    pub(crate) fn is_connected(&self, key: Key) -> bool {
+        self.get(key).is_some_and(|outbox| outbox.state == State::Open)
+    }
+
+    /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has.
+    pub(crate) fn resume(&mut self, old: Key, new: Key) {
+        let now = self.now;
+        let Some((stanzas, acknowledgements)) = self.get_mut(old).and_then(|outbox| {
+            outbox.release(now);
+            let stanzas = outbox.take_unacknowledged();
+            Some((stanzas, outbox.acknowledgements.take()?))
+        }) else {
+            return;
+        };
+        self.manage(new);
+        if let Some(fresh) = self.get_mut(new).and_then(|outbox| outbox.acknowledgements.as_mut()) {
+            fresh.acknowledged = acknowledgements.acknowledged;
+            fresh.received = acknowledgements.received;
+        }
+        for Unacknowledged { bytes, written } in stanzas {
+            self.write_as_of(new, Some(written), Outbound::Bytes(&bytes));
+        }
+    }
+
+    /// What a stream that has ended has sent and nobody has acknowledged.
+    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Unacknowledged> {
+        let managed = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_some());
+        managed.map(Outbox::take_unacknowledged).unwrap_or_default()
+    }
+}
+
+impl Outbox {
+    /// Asks for an acknowledgement where one is missing, once at a time.
+    pub(super) fn request_acknowledgement(&mut self) {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return };
+        if self.state != State::Open || !acknowledgements.wants_acknowledgement() {
+            return;
+        }
+        (acknowledgements.requested, acknowledgements.unasked) = (true, false);
+        let before = self.bytes.len();
+        framing::acknowledgement_request(&mut self.bytes);
+        self.enter(before, None);
+    }
+
+    /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
+    fn acknowledge(&mut self, h: u32) -> Result<(), u32> {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return Ok(()) };
+        acknowledgements.requested = false;
+        let news = h.wrapping_sub(acknowledgements.acknowledged);
+        let Some((entries, bytes)) = acknowledgements.first(news).filter(|(_, bytes)| *bytes <= self.sent)
+        else {
+            let sent = u32::try_from(acknowledgements.stanzas_within(self.sent)).unwrap_or(u32::MAX);
+            return Err(acknowledgements.acknowledged.wrapping_add(sent));
+        };
+        acknowledgements.acknowledged = h;
+        acknowledgements.entries.drain(..entries);
+        self.forget_front(bytes);
+        Ok(())
+    }
+
+    /// What was sent goes: at once, or, with stream management, up to the first stanza that is not acknowledged.
+    pub(super) fn forget_sent(&mut self) {
+        let mut done = 0;
+        match &mut self.acknowledgements {
+            None => done = self.sent,
+            Some(acknowledgements) => {
+                while let Some(entry) = acknowledgements
+                    .entries
+                    .front()
+                    .filter(|e| e.stanza.is_none() && done + e.bytes <= self.sent)
+                {
+                    done += entry.bytes;
+                    acknowledgements.entries.pop_front();
+                }
+            }
+        }
+        // Moving what is left is worth it once that is the smaller part; so each byte moves at most once.
+        if self.acknowledgements.is_some() || done == self.bytes.len() || done > self.bytes.len() / 2 {
+            self.forget_front(done);
+        }
+    }
+
+    /// The stanzas that are not acknowledged, whether they were sent or not. What the client has a part of it still
+    /// gets the rest of, and all that is not its to acknowledge: our header, an error, the end of the stream.
+    fn take_unacknowledged(&mut self) -> Vec<Unacknowledged> {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return Vec::new() };
+        let (bytes, sent) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent));
+        let (mut stanzas, mut start) = (Vec::new(), 0);
+        for entry in acknowledgements.entries.drain(..) {
+            let end = start + entry.bytes;
+            if let Some(written) = entry.stanza {
+                let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
+                stanzas.push(Unacknowledged { bytes, written });
+            }
+            if entry.stanza.is_none() || start < sent {
+                self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());
+            }
+            start = end;
+        }
+        self.bytes.extend_from_slice(bytes.get(start.max(sent)..).unwrap_or_default());
+        stanzas
+    }
+}
+
+impl Acknowledgements {
+    /// How many entries, and bytes, there are up to the end of so many stanzas; `None` if there are not so many.
+    fn first(&self, stanzas: u32) -> Option<(usize, usize)> {
+        let (mut left, mut entries, mut bytes) = (stanzas, 0, 0);
+        for entry in &self.entries {
+            if left == 0 {
+                break;
+            }
+            left -= u32::from(entry.stanza.is_some());
+            entries += 1;
+            bytes += entry.bytes;
+        }
+        (left == 0).then_some((entries, bytes))
+    }
+
+    /// How many stanzas are complete within the first `bytes`.
+    fn stanzas_within(&self, bytes: usize) -> usize {
+        let mut end = 0;
+        let within = self.entries.iter().take_while(|entry| {
+            end += entry.bytes;
+            end <= bytes
+        });
+        within.filter(|entry| entry.stanza.is_some()).count()
+    }
+
+    /// Whether an `<r/>` may bring anything new. A client that counts wrongly, and so never acknowledges all, is not
+    /// asked again for the same: question and answer would chase each other for ever.
+    fn wants_acknowledgement(&self) -> bool {
+        !self.requested && self.unasked && self.entries.iter().any(|entry| entry.stanza.is_some())
+    }
+}

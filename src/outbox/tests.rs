@@ -1,0 +1,238 @@
+//! Tests of the outboxes: limits, acknowledgements, what inactive clients get.
+
+use super::*;
+use crate::xmpp::slab::Slab;
+
+fn one(limit: usize) -> (Outboxes, Key) {
+    let mut outboxes = Outboxes::new(limit);
+    let key = Slab::new().insert_with(|_| ());
+    outboxes.open(key);
+    (outboxes, key)
+}
+
+fn text(outboxes: &Outboxes, key: Key) -> String {
+    String::from_utf8(outboxes.outgoing(key).bytes.to_vec()).unwrap()
+}
+
+fn put(outboxes: &mut Outboxes, key: Key, text: &str) -> bool {
+    outboxes.send(key, Outbound::Bytes(text.as_bytes()))
+}
+
+fn send_all(outboxes: &mut Outboxes, key: Key) -> String {
+    while outboxes.next_dirty().is_some() {}
+    let text = text(outboxes, key);
+    outboxes.sent(key, text.len());
+    text
+}
+
+#[test]
+fn what_is_written_waits_until_it_is_sent() {
+    let (mut outboxes, key) = one(100);
+    assert!(put(&mut outboxes, key, "abcdef"));
+    assert_eq!((outboxes.next_dirty(), outboxes.next_dirty()), (Some(key), None));
+    outboxes.sent(key, 2);
+    assert_eq!(text(&outboxes, key), "cdef");
+    outboxes.sent(key, 3);
+    assert_eq!(text(&outboxes, key), "f");
+    outboxes.sent(key, 1);
+    assert_eq!(text(&outboxes, key), "");
+}
+
+#[test]
+fn an_outbox_ends_over_its_limit_and_not_at_it() {
+    let (mut outboxes, key) = one(3);
+    assert!(put(&mut outboxes, key, "abc"));
+    assert!(!put(&mut outboxes, key, "d"), "over the limit");
+    assert!(!put(&mut outboxes, key, ""), "takes no more");
+    assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
+    assert!(text(&outboxes, key).starts_with("abc<stream:error><resource-constraint "));
+    assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
+}
+
+#[test]
+fn one_stanza_over_the_limit_is_refused_and_cuts_nobody_off() {
+    let (mut outboxes, key) = one(3);
+    assert!(!put(&mut outboxes, key, "abcd"));
+    assert_eq!(outboxes.next_closing(), None);
+    assert!(put(&mut outboxes, key, "abc"));
+}
+
+#[test]
+fn a_stream_ends_once_and_takes_answers_until_then() {
+    let (mut outboxes, key) = one(100);
+    outboxes.end(key, None);
+    outboxes.end(key, Some(StreamError::Conflict));
+    assert!(put(&mut outboxes, key, "answer"));
+    assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
+    assert_eq!(text(&outboxes, key), "answer</stream:stream>");
+    outboxes.abandon(key);
+    assert_eq!(outboxes.outgoing(key), Outgoing { bytes: &[], close: Close::Now });
+}
+
+const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
+
+#[test]
+fn stanzas_are_kept_until_they_are_acknowledged() {
+    let (mut outboxes, key) = one(100);
+    put(&mut outboxes, key, "before");
+    assert!(outboxes.manage(key) && !outboxes.manage(key));
+    put(&mut outboxes, key, "one");
+    outboxes.set_time(Duration::from_secs(2));
+    put(&mut outboxes, key, "two");
+    assert_eq!(send_all(&mut outboxes, key), format!("beforeonetwo{R}"));
+    outboxes.set_time(Duration::from_millis(3_999));
+    put(&mut outboxes, key, "three");
+    assert_eq!(send_all(&mut outboxes, key), "three", "one request at a time");
+    assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(send_all(&mut outboxes, key), "", "but not again while there is nothing new");
+    let at = |number, second| Moment { number, second };
+    assert_eq!(
+        outboxes.take_unacknowledged(key),
+        [
+            Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2) },
+            Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3) },
+        ],
+    );
+}
+
+#[test]
+fn an_outbox_that_was_acknowledged_needs_no_memory() {
+    let (mut outboxes, key) = one(10_000);
+    outboxes.manage(key);
+    (0..1_000).for_each(|_| assert!(put(&mut outboxes, key, "stanza")));
+    send_all(&mut outboxes, key);
+    assert_eq!(outboxes.acknowledge(key, 1_000), Ok(()));
+    let outbox = outboxes.get(key).unwrap();
+    assert_eq!(outbox.bytes.capacity(), 0);
+    assert!(outbox.acknowledgements.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
+}
+
+#[test]
+fn counters_wrap() {
+    let (mut outboxes, key) = one(100);
+    outboxes.manage(key);
+    if let Some(acknowledgements) = outboxes.get_mut(key).and_then(|outbox| outbox.acknowledgements.as_mut())
+    {
+        (acknowledgements.acknowledged, acknowledgements.received) = (u32::MAX, u32::MAX);
+    }
+    put(&mut outboxes, key, "one");
+    put(&mut outboxes, key, "two");
+    send_all(&mut outboxes, key);
+    outboxes.note_received(key);
+    assert_eq!((outboxes.acknowledge(key, 1), outboxes.received(key)), (Ok(()), Some(0)));
+    assert_eq!(outboxes.take_unacknowledged(key).len(), 0);
+}
+
+#[test]
+fn what_was_not_sent_is_not_acknowledged() {
+    let (mut outboxes, key) = one(100);
+    outboxes.manage(key);
+    put(&mut outboxes, key, "one");
+    put(&mut outboxes, key, "two");
+    outboxes.sent(key, 5);
+    assert_eq!(outboxes.acknowledge(key, 2), Err(1));
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(text(&outboxes, key), "o", "the rest of what is under way");
+}
+
+#[test]
+fn what_is_under_way_when_a_stream_ends_is_sent_to_its_end() {
+    let (mut outboxes, key) = one(100);
+    put(&mut outboxes, key, "before");
+    outboxes.manage(key);
+    put(&mut outboxes, key, "one");
+    put(&mut outboxes, key, "two");
+    put(&mut outboxes, key, "three");
+    outboxes.sent(key, 10);
+    outboxes.end(key, None);
+    assert_eq!(outboxes.next_closing(), Some(key));
+    let left: Vec<_> = outboxes.take_unacknowledged(key).into_iter().map(|stanza| stanza.bytes).collect();
+    assert_eq!(left, ["one", "two", "three"].map(Vec::from));
+    assert_eq!(text(&outboxes, key), "wo</stream:stream>");
+    let (mut outboxes, key) = one(100);
+    put(&mut outboxes, key, "before");
+    outboxes.manage(key);
+    outboxes.sent(key, 2);
+    put(&mut outboxes, key, "one");
+    outboxes.take_unacknowledged(key);
+    assert_eq!(text(&outboxes, key), "fore");
+}
+
+#[test]
+fn another_stream_goes_on_where_one_was_lost() {
+    let mut slab = Slab::new();
+    let (old, new) = (slab.insert_with(|_| ()), slab.insert_with(|_| ()));
+    let mut outboxes = Outboxes::new(100);
+    outboxes.open(old);
+    outboxes.open(new);
+    outboxes.manage(old);
+    put(&mut outboxes, old, "one");
+    send_all(&mut outboxes, old);
+    outboxes.set_time(Duration::from_secs(5));
+    put(&mut outboxes, old, "two");
+    outboxes.detach(old);
+    assert!(put(&mut outboxes, old, "three"), "a lost connection is no reason to refuse");
+    assert_eq!(outboxes.acknowledge(old, 1), Ok(()));
+    outboxes.set_time(Duration::from_secs(9));
+    outboxes.resume(old, new);
+    assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
+    assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
+    let left = Unacknowledged { bytes: b"three".to_vec(), written: Moment { number: 2, second: 5 } };
+    assert_eq!(outboxes.take_unacknowledged(new), [left], "it was written when it was written first");
+}
+
+#[test]
+fn an_inactive_client_has_no_more_room_than_others() {
+    let presence = |from: &'static str, bytes: usize| {
+        Element::new("presence", ns::CLIENT).with_attr("from", from).with_text("x".repeat(bytes))
+    };
+    let (mut outboxes, key) = one(10_000);
+    outboxes.set_active(key, false);
+    assert!(outboxes.send(key, &presence("a", 5_000)), "too long to be held back");
+    assert!(!outboxes.send(key, &presence("a", 5_000)));
+    assert_eq!(outboxes.next_closing(), Some(key));
+    let (mut outboxes, key) = one(5_000);
+    outboxes.set_active(key, false);
+    assert!(outboxes.send(key, &presence("a", 3_000)) && outboxes.send(key, &presence("b", 3_000)));
+    outboxes.set_active(key, true);
+    assert_eq!(outboxes.next_closing(), Some(key));
+}
+
+#[test]
+fn an_inactive_client_gets_the_last_of_each_kind_later() {
+    let (mut outboxes, key) = one(1000);
+    let presence = |from: &'static str, show: &'static str| {
+        Element::new("presence", ns::CLIENT).with_attr("from", from).with_text(show)
+    };
+    outboxes.set_active(key, false);
+    for element in [presence("a", "1"), presence("b", "2"), presence("a", "3")] {
+        assert!(outboxes.send(key, &element));
+    }
+    assert_eq!(text(&outboxes, key), "");
+    outboxes.send(key, &Element::new("message", ns::CLIENT).with(Element::new("body", ns::CLIENT)));
+    let released = "<presence from='a'>3</presence><presence from='b'>2</presence><message><body/></message>";
+    assert_eq!(text(&outboxes, key), released, "what cannot wait takes the rest along");
+    outboxes.send(key, &presence("a", "4"));
+    outboxes.set_active(key, true);
+    assert!(text(&outboxes, key).ends_with("<presence from='a'>4</presence>"));
+}
+
+#[test]
+fn what_is_for_a_stream_that_is_gone_does_not_reach_the_next_one() {
+    let (mut outboxes, mut keys) = (Outboxes::new(100), Slab::new());
+    let old = keys.insert_with(|_| ());
+    outboxes.open(old);
+    outboxes.forget(old);
+    keys.remove(old);
+    let new = keys.insert_with(|_| ());
+    outboxes.open(new);
+    assert!(old.slot() == new.slot() && !put(&mut outboxes, old, "x"));
+    outboxes.end(old, None);
+    outboxes.sent(old, 1);
+    outboxes.abandon(old);
+    assert_eq!((text(&outboxes, new).as_str(), outboxes.outgoing(new).close), ("", Close::No));
+    assert_eq!(outboxes.outgoing(old).close, Close::Now);
+}

@@ -1,0 +1,51 @@
+//! A session that outlives its stream: it is resumed by another one, or what was not acknowledged is given back.
+//!
+//! Read first: XEP-0198 sections 4 and 5. Left out on purpose: counting ([`crate::outbox`]), and who may resume
+//! ([`crate::features`]).
+
+use super::Base;
+use crate::im::ctx::Ctx;
+use crate::im::offline;
+use crate::outbox::Unacknowledged;
+use crate::routing::router;
+use crate::xml::ns;
+use crate::xml::{Reader, XmlLimits};
+use crate::xmpp::error::StreamError;
+use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
+use crate::xmpp::stanza::Stanza;
+
+/// XEP-0198 section 5: the session goes on here, and whatever stream it was on ends.
+pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
+    if let Some(session) = ctx.tables.sessions.at_mut(address) {
+        session.stream = base.key;
+    }
+    ctx.outboxes.resume(old, base.key);
+    ctx.outboxes.end(old, Some(StreamError::Conflict));
+    log::info!("{} {} goes on as {address}", base.key, base.peer);
+    offline::deliver(ctx, address);
+}
+
+/// XEP-0198 section 4: what a stream did not acknowledge goes where it would have gone without that stream.
+pub(super) fn give_all_back(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) {
+    for stanza in ctx.outboxes.take_unacknowledged(stream) {
+        give_back(ctx, &stanza, priority);
+    }
+}
+
+fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
+    let text = String::from_utf8_lossy(&stanza.bytes);
+    // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held
+    // to.
+    let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
+    match element.map(Stanza::read) {
+        Ok(Ok(read)) => router::give_back(ctx, read, stanza.written, priority),
+        other => debug_assert!(false, "what was sent was a stanza: {other:?}"),
+    }
+}
+
+/// For how long the session at `address` waits for another stream, if it may and is on this one.
+pub(super) fn time(ctx: &Ctx<'_>, stream: Key, address: &Jid) -> Option<std::time::Duration> {
+    let session = ctx.tables.sessions.find(address.local()?, address.resource()?)?;
+    session.resumption.as_ref().filter(|_| session.stream == stream).map(|resumption| resumption.time)
+}
