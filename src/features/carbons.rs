@@ -22,8 +22,9 @@ pub(super) const FEATURE: Feature = Feature {
 /// XEP-0280 10.1: as often as it likes.
 fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let enabled = set.payload().is_some_and(|payload| payload.name() == "enable");
+    let written = ctx.outboxes.stanzas();
     if let Some(session) = ctx.tables.sessions.at_mut(from) {
-        session.carbons = enabled;
+        session.carbons = enabled.then(|| session.carbons.unwrap_or(written));
     }
     Ok(None)
 }

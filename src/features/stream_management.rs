@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{ElementRoute, Feature, Login, Outcome, Stage};
 use crate::im::ctx::Ctx;
+use crate::outbox::Miscount;
 use crate::tables::Resumption;
 use crate::xml::ns;
 use crate::xml::ns::STREAM_MANAGEMENT as NS;
@@ -18,7 +19,10 @@ use crate::xmpp::slab::Key;
 pub(super) const FEATURE: Feature = Feature {
     spec: "XEP-0198: Stream Management",
     stream_feature: |_, login| login.account.as_ref().map(|_| Element::new("sm", NS)),
-    login_elements: &[ElementRoute { ns: NS, at: Stage::Authenticated, handler: before_binding }],
+    login_elements: &[
+        ElementRoute { ns: NS, at: Stage::Start, handler: before_authentication },
+        ElementRoute { ns: NS, at: Stage::Authenticated, handler: before_binding },
+    ],
     elements: &[(NS, manage)],
     ..Feature::NOTHING
 };
@@ -39,8 +43,11 @@ fn manage(
         "r" => Ok(ctx.outboxes.received(stream).map(|h| Element::new("a", NS).with_attr("h", h.to_string()))),
         "a" => {
             let h = number(element, "h").ok_or(StreamError::BadFormat)?;
-            let acknowledged = ctx.outboxes.acknowledge(stream, h);
-            acknowledged.map(|()| None).map_err(|sent| StreamError::HandledCountTooHigh { h, sent })
+            match ctx.outboxes.acknowledge(stream, h) {
+                Err(Miscount::TooHigh { sent }) => Err(StreamError::HandledCountTooHigh { h, sent }),
+                // What has been acknowledged stays so: an answer that comes late says nothing new.
+                Ok(()) | Err(Miscount::TooLow) => Ok(None),
+            }
         }
         "resume" => Ok(Some(failed("unexpected-request"))),
         _ => Err(StreamError::UnsupportedStanzaType),
@@ -71,11 +78,19 @@ fn enable(ctx: &mut Ctx<'_>, from: &Jid, stream: Key, element: &Element) -> Elem
     enabled.with_attr("id", id).with_attr("resume", "true").with_attr("max", time.as_secs().to_string())
 }
 
+/// XEP-0198 sections 3 and 5: who has proved no account may not do any of it yet, but may go on.
+fn before_authentication(_: &mut Ctx<'_>, _: &mut Login, element: &Element) -> Result<Element, StreamError> {
+    match element.name() {
+        "enable" | "resume" | "r" => Ok(failed("unexpected-request")),
+        _ => Err(StreamError::UnsupportedStanzaType),
+    }
+}
+
 /// XEP-0198 section 5: one who has proved an account may go on with a session of it, instead of binding a resource.
 fn before_binding(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Element, StreamError> {
     match element.name() {
         "resume" => resume(ctx, login, element),
-        "enable" => Ok(failed("unexpected-request")),
+        "enable" | "r" => Ok(failed("unexpected-request")),
         _ => Err(StreamError::UnsupportedStanzaType),
     }
 }
@@ -93,7 +108,12 @@ fn resume(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Ele
         return Ok(failed("item-not-found"));
     };
     let old = session.stream;
-    ctx.outboxes.acknowledge(old, h).map_err(|sent| StreamError::HandledCountTooHigh { h, sent })?;
+    match ctx.outboxes.acknowledge(old, h) {
+        Ok(()) => (),
+        Err(Miscount::TooHigh { sent }) => return Err(StreamError::HandledCountTooHigh { h, sent }),
+        // What it says that it lacks was acknowledged, and so is kept no longer: as if there were no such session.
+        Err(Miscount::TooLow) => return Ok(failed("item-not-found")),
+    }
     let received = ctx.outboxes.received(old).unwrap_or_default();
     login.outcome = Some(Outcome::Resumed(address, old));
     Ok(Element::new("resumed", NS).with_attr("previd", id.to_owned()).with_attr("h", received.to_string()))

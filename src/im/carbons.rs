@@ -7,7 +7,7 @@
 
 use crate::im::ctx::Ctx;
 use crate::im::delay;
-use crate::outbox::{Hold, Outbound};
+use crate::outbox::{Hold, Moment, Outbound};
 use crate::tables::Session;
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
@@ -50,7 +50,7 @@ pub(crate) fn sent(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, message: &Stanza) {
 
 fn copy(ctx: &mut Ctx<'_>, user: &str, way: Way, message: &Stanza, has_it: impl Fn(&Session) -> bool) {
     let Kind::Message(kind) = message.kind else { return };
-    let wants = |session: &&Session| session.carbons && !has_it(session);
+    let wants = |session: &&Session| session.carbons.is_some() && !has_it(session);
     let mut wanting = ctx.tables.sessions.of(user).iter().filter(wants).peekable();
     let returned = || delay::is_noted(ctx.config, &message.element);
     if wanting.peek().is_none() || !is_eligible(kind, way, &message.element) || returned() {
@@ -63,6 +63,20 @@ fn copy(ctx: &mut Ctx<'_>, user: &str, way: Way, message: &Stanza, has_it: impl 
         let hold = Hold::CopyOf(&message.element);
         ctx.outboxes.send(session.stream, Outbound::Broadcast(&copy, &to, hold));
     }
+}
+
+/// Whether another device of `user` has a copy of a message that was written to a lost one: who reads it there has it.
+/// Copies are written right behind their message. One that is itself not acknowledged may be lost as well, and does not
+/// count.
+pub(crate) fn is_known(ctx: &Ctx<'_>, user: &str, message: &Stanza, written: Moment) -> bool {
+    let Kind::Message(kind) = message.kind else { return false };
+    let sessions = ctx.tables.sessions.of(user);
+    let last = written.number + sessions.len() as u64;
+    let has_copy = |session: &Session| {
+        session.carbons.is_some_and(|since| since <= written.number)
+            && ctx.outboxes.has_taken_through(session.stream, last)
+    };
+    sessions.iter().any(has_copy) && is_eligible(kind, Way::Received, &message.element)
 }
 
 /// XEP-0280 section 6.1.

@@ -35,6 +35,15 @@ pub(super) struct Entry {
     pub(super) stanza: Option<Moment>,
 }
 
+/// Why a client cannot have acted upon as many stanzas as it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Miscount {
+    /// Only so many were sent.
+    TooHigh { sent: u32 },
+    /// It has said more before.
+    TooLow,
+}
+
 /// A stanza that was sent and not acknowledged.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unacknowledged {
@@ -69,9 +78,8 @@ impl Outboxes {
         Some(self.get(key)?.acknowledgements.as_ref()?.received)
     }
 
-    /// The client has acted upon `h` of our stanzas in all. `Err` with how many there were, if it says more than
-    /// that.
-    pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<(), u32> {
+    /// The client has acted upon `h` of our stanzas in all.
+    pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<(), Miscount> {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
@@ -85,6 +93,14 @@ impl Outboxes {
             self.mark_dirty(key);
         }
         result
+    }
+
+    /// Whether a client has all that was written for it up to this number, as far as anybody can know.
+    pub(crate) fn has_taken_through(&self, key: Key, number: u64) -> bool {
+        let Some(outbox) = self.get(key) else { return false };
+        let Some(acknowledgements) = &outbox.acknowledgements else { return outbox.state == State::Open };
+        let oldest = acknowledgements.entries.iter().find_map(|entry| entry.stanza);
+        oldest.map_or(true, |oldest| oldest.number > number)
     }
 
     /// The connection is gone or is to end, but the stream waits for another one.
@@ -144,14 +160,17 @@ impl Outbox {
     }
 
     /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
-    fn acknowledge(&mut self, h: u32) -> Result<(), u32> {
+    fn acknowledge(&mut self, h: u32) -> Result<(), Miscount> {
         let Some(acknowledgements) = &mut self.acknowledgements else { return Ok(()) };
         acknowledgements.requested = false;
         let news = h.wrapping_sub(acknowledgements.acknowledged);
+        if news > u32::MAX / 2 {
+            return Err(Miscount::TooLow);
+        }
         let Some((entries, bytes)) = acknowledgements.first(news).filter(|(_, bytes)| *bytes <= self.sent)
         else {
             let sent = u32::try_from(acknowledgements.stanzas_within(self.sent)).unwrap_or(u32::MAX);
-            return Err(acknowledgements.acknowledged.wrapping_add(sent));
+            return Err(Miscount::TooHigh { sent: acknowledgements.acknowledged.wrapping_add(sent) });
         };
         acknowledgements.acknowledged = h;
         acknowledgements.entries.drain(..entries);

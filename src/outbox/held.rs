@@ -62,7 +62,8 @@ fn kind_of(element: &Element) -> Option<&'static str> {
 /// What is held back from one client.
 #[derive(Default)]
 pub(super) struct Held {
-    news: BTreeMap<News, Vec<u8>>,
+    /// Each with when it was written, in whose order it goes out.
+    news: BTreeMap<News, (Moment, Vec<u8>)>,
 }
 
 impl Outboxes {
@@ -96,7 +97,7 @@ impl Outbox {
         let last = self.bytes.split_off(start);
         match news().filter(|_| held.news.len() < MAX_HELD && last.len() <= MAX_HELD_BYTES) {
             Some(news) => {
-                held.news.insert(news, last);
+                held.news.insert(news, (now, last));
                 true
             }
             None => {
@@ -110,7 +111,9 @@ impl Outbox {
     /// Lets go of what was held back.
     pub(super) fn release(&mut self, now: Moment) {
         let Some(held) = &mut self.held else { return };
-        for bytes in std::mem::take(&mut held.news).into_values() {
+        let mut news: Vec<_> = std::mem::take(&mut held.news).into_values().collect();
+        news.sort_unstable_by_key(|(written, _)| written.number);
+        for (_, bytes) in news {
             let before = self.bytes.len();
             self.bytes.extend_from_slice(&bytes);
             self.enter(before, Some(now));

@@ -17,8 +17,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub(crate) use self::acknowledged::Unacknowledged;
 use self::acknowledged::{Acknowledgements, Entry, SPARE_ENTRIES};
+pub(crate) use self::acknowledged::{Miscount, Unacknowledged};
 pub(crate) use self::held::Hold;
 use self::held::{news_of, Held, News};
 use crate::wire::framing;

@@ -83,7 +83,7 @@ fn stanzas_are_kept_until_they_are_acknowledged() {
     outboxes.set_time(Duration::from_millis(3_999));
     put(&mut outboxes, key, "three");
     assert_eq!(send_all(&mut outboxes, key), "three", "one request at a time");
-    assert_eq!(outboxes.acknowledge(key, 4), Err(3), "more than there were");
+    assert_eq!(outboxes.acknowledge(key, 4), Err(Miscount::TooHigh { sent: 3 }), "more than there were");
     assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
     assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
     assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
@@ -133,8 +133,9 @@ fn what_was_not_sent_is_not_acknowledged() {
     put(&mut outboxes, key, "one");
     put(&mut outboxes, key, "two");
     outboxes.sent(key, 5);
-    assert_eq!(outboxes.acknowledge(key, 2), Err(1));
+    assert_eq!(outboxes.acknowledge(key, 2), Err(Miscount::TooHigh { sent: 1 }));
     assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(outboxes.acknowledge(key, 0), Err(Miscount::TooLow));
     assert_eq!(text(&outboxes, key), "o", "the rest of what is under way");
 }
 
@@ -213,7 +214,7 @@ fn an_inactive_client_gets_the_last_of_each_kind_later() {
     }
     assert_eq!(text(&outboxes, key), "");
     outboxes.send(key, &Element::new("message", ns::CLIENT).with(Element::new("body", ns::CLIENT)));
-    let released = "<presence from='a'>3</presence><presence from='b'>2</presence><message><body/></message>";
+    let released = "<presence from='b'>2</presence><presence from='a'>3</presence><message><body/></message>";
     assert_eq!(text(&outboxes, key), released, "what cannot wait takes the rest along");
     outboxes.send(key, &presence("a", "4"));
     outboxes.set_active(key, true);

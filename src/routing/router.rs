@@ -81,6 +81,10 @@ fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(
 pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, priority: Option<i8>) {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
     let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
+    if is_answer(stanza.kind) {
+        // RFC 6121 8.5.3.2: it answers what that stream asked. Another one may have asked something else with this id.
+        return;
+    }
     if from.as_str() == to.bare_str() {
         // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
         return;
@@ -93,7 +97,8 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
     let had_waited = delay::is_noted(ctx.config, &stanza.element);
     let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
     let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
-    if is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
+    let has_copy = !had_waited && carbons::is_known(ctx, user, &stanza, written);
+    if has_copy || is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
         return;
     }
     if !had_waited && matches!(stanza.kind, Kind::Message(_)) {
@@ -102,6 +107,10 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
         stanza.element.push(Node::Element(delay::note(ctx.config, then)));
     }
     route(ctx, &from, &to, &stanza);
+}
+
+fn is_answer(kind: Kind) -> bool {
+    matches!(kind, Kind::Iq(IqType::Result | IqType::Error) | Kind::Message(MessageType::Error))
 }
 
 /// XEP-0191 3.3: whether a block is in a stanza's way. Its sender is told what may be told.

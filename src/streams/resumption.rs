@@ -40,7 +40,9 @@ fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
     let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
         Ok(Ok(read)) => router::give_back(ctx, read, stanza.written, priority),
-        other => debug_assert!(false, "what was sent was a stanza: {other:?}"),
+        // The error for a request without an id has none either. It is an answer, and nobody else's.
+        Ok(Err(_)) => (),
+        Err(error) => debug_assert!(false, "what was sent was well-formed: {error}"),
     }
 }
 

@@ -30,8 +30,9 @@ pub(crate) struct Session {
     pub(crate) directed: Vec<Jid>,
     /// How many stanzas the server had written when it became available at this priority.
     pub(crate) since: u64,
-    /// It wants copies of what the account's other resources send and get (XEP-0280).
-    pub(crate) carbons: bool,
+    /// It wants copies of what the account's other resources send and get (XEP-0280), and how many stanzas the server had
+    /// written when it said so.
+    pub(crate) carbons: Option<u64>,
     /// How another stream may go on with the session, if it may.
     pub(crate) resumption: Option<Resumption>,
 }
@@ -107,7 +108,7 @@ impl Sessions {
             wants_blocklist_pushes: false,
             directed: Vec::new(),
             since: 0,
-            carbons: false,
+            carbons: None,
             resumption: None,
         };
         // Most accounts have one resource, so there is room for one.
