@@ -92,6 +92,7 @@ impl World {
     fn new(most: usize) -> Self {
         let mut config = Config::new("localhost").unwrap();
         config.scram_iterations = 1;
+        config.ping_interval = None; // nobody here answers
         config.limits.offline_messages = most;
         let mut number = 0u64;
         let random = move |bytes: &mut [u8]| {

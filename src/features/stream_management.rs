@@ -40,7 +40,10 @@ fn manage(
 ) -> Result<Option<Element>, StreamError> {
     match element.name() {
         "enable" => Ok(Some(enable(ctx, from, stream, element))),
-        "r" => Ok(ctx.outboxes.received(stream).map(|h| Element::new("a", NS).with_attr("h", h.to_string()))),
+        "r" => Ok(ctx
+            .outboxes
+            .take_received(stream)
+            .map(|h| Element::new("a", NS).with_attr("h", h.to_string()))),
         "a" => {
             let h = number(element, "h").ok_or(StreamError::BadFormat)?;
             match ctx.outboxes.acknowledge(stream, h) {
@@ -114,7 +117,7 @@ fn resume(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Ele
         // What it says that it lacks was acknowledged, and so is kept no longer: as if there were no such session.
         Err(Miscount::TooLow) => return Ok(failed("item-not-found")),
     }
-    let received = ctx.outboxes.received(old).unwrap_or_default();
+    let received = ctx.outboxes.take_received(old).unwrap_or_default();
     login.outcome = Some(Outcome::Resumed(address, old));
     Ok(Element::new("resumed", NS).with_attr("previd", id.to_owned()).with_attr("h", received.to_string()))
 }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Moment, Outbound, Outbox, Outboxes, State};
+use super::{Moment, Outbox, Outboxes, State};
 use crate::wire::framing;
 use crate::xmpp::slab::Key;
 
@@ -22,6 +22,8 @@ pub(super) struct Acknowledgements {
     pub(super) acknowledged: u32,
     /// How many of the client's stanzas we have acted upon.
     pub(super) received: u32,
+    /// How many we have said that we have.
+    told: u32,
     /// An answer to our `<r/>` is still to come.
     requested: bool,
     /// A stanza has been written since our last `<r/>`.
@@ -33,6 +35,8 @@ pub(super) struct Entry {
     pub(super) bytes: usize,
     /// When it was written, if it is a stanza; other elements are neither counted nor kept.
     pub(super) stanza: Option<Moment>,
+    /// It answers what was asked on this stream, and is for no other.
+    pub(super) is_answer: bool,
 }
 
 /// Why a client cannot have acted upon as many stanzas as it says.
@@ -49,6 +53,8 @@ pub(crate) enum Miscount {
 pub(crate) struct Unacknowledged {
     pub(crate) bytes: Vec<u8>,
     pub(crate) written: Moment,
+    /// It is for this stream alone.
+    pub(super) is_answer: bool,
 }
 
 impl Outboxes {
@@ -57,7 +63,7 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_none()) else {
             return false;
         };
-        let waiting = Entry { bytes: outbox.bytes.len(), stanza: None };
+        let waiting = Entry { bytes: outbox.bytes.len(), stanza: None, is_answer: false };
         outbox.acknowledgements = Some(Box::new(Acknowledgements {
             entries: VecDeque::from([waiting]),
             ..Acknowledgements::default()
@@ -73,9 +79,16 @@ impl Outboxes {
         }
     }
 
-    /// How many stanzas of the client's have been acted upon; `None` if nobody counts.
-    pub(crate) fn received(&self, key: Key) -> Option<u32> {
-        Some(self.get(key)?.acknowledgements.as_ref()?.received)
+    /// How many stanzas of the client's have been acted upon, to be told to it; `None` if nobody counts.
+    pub(crate) fn take_received(&mut self, key: Key) -> Option<u32> {
+        let acknowledgements = self.get_mut(key)?.acknowledgements.as_mut()?;
+        acknowledgements.told = acknowledgements.received;
+        Some(acknowledgements.received)
+    }
+
+    /// Whether the client acknowledges what it gets.
+    pub(crate) fn is_managed(&self, key: Key) -> bool {
+        self.get(key).is_some_and(|outbox| outbox.acknowledgements.is_some())
     }
 
     /// The client has acted upon `h` of our stanzas in all.
@@ -119,31 +132,40 @@ impl Outboxes {
         self.get(key).is_some_and(|outbox| outbox.state == State::Open)
     }
 
-    /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has.
+    /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has. No limit is
+    /// asked: it has been within them.
     pub(crate) fn resume(&mut self, old: Key, new: Key) {
         let now = self.now;
-        let Some((stanzas, acknowledgements)) = self.get_mut(old).and_then(|outbox| {
-            outbox.release(now);
-            let stanzas = outbox.take_unacknowledged();
-            Some((stanzas, outbox.acknowledgements.take()?))
-        }) else {
-            return;
-        };
+        let Some(outbox) = self.get_mut(old) else { return };
+        outbox.release(now);
+        let stanzas = outbox.take_unacknowledged(Unsent::All);
+        let Some(acknowledgements) = outbox.acknowledgements.take() else { return };
         self.manage(new);
-        if let Some(fresh) = self.get_mut(new).and_then(|outbox| outbox.acknowledgements.as_mut()) {
+        let Some(outbox) = self.get_mut(new) else { return };
+        if let Some(fresh) = &mut outbox.acknowledgements {
             fresh.acknowledged = acknowledgements.acknowledged;
-            fresh.received = acknowledgements.received;
+            (fresh.received, fresh.told) = (acknowledgements.received, acknowledgements.told);
         }
-        for Unacknowledged { bytes, written } in stanzas {
-            self.write_as_of(new, Some(written), Outbound::Bytes(&bytes));
+        for Unacknowledged { bytes, written, is_answer } in stanzas {
+            let before = outbox.bytes.len();
+            outbox.bytes.extend_from_slice(&bytes);
+            outbox.enter(before, Some(written), is_answer);
         }
+        self.mark_dirty(new);
     }
 
-    /// What a stream that has ended has sent and nobody has acknowledged.
+    /// What a stream that has ended has sent and nobody has acknowledged. Answers that were not sent yet still are.
     pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Unacknowledged> {
         let managed = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_some());
-        managed.map(Outbox::take_unacknowledged).unwrap_or_default()
+        managed.map(|outbox| outbox.take_unacknowledged(Unsent::NoAnswers)).unwrap_or_default()
     }
+}
+
+/// Which of the stanzas that were not sent are taken.
+#[derive(PartialEq, Eq)]
+enum Unsent {
+    All,
+    NoAnswers,
 }
 
 impl Outbox {
@@ -156,7 +178,16 @@ impl Outbox {
         (acknowledgements.requested, acknowledgements.unasked) = (true, false);
         let before = self.bytes.len();
         framing::acknowledgement_request(&mut self.bytes);
-        self.enter(before, None);
+        self.enter(before, None, false);
+    }
+
+    /// XEP-0198 section 4: the last acknowledgement before the end of the stream, if there is anything to acknowledge.
+    pub(super) fn acknowledge_last(&mut self) {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return };
+        if acknowledgements.told != acknowledgements.received {
+            acknowledgements.told = acknowledgements.received;
+            framing::acknowledgement(acknowledgements.received, &mut self.bytes);
+        }
     }
 
     /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
@@ -202,17 +233,19 @@ impl Outbox {
 
     /// The stanzas that are not acknowledged, whether they were sent or not. What the client has a part of it still
     /// gets the rest of, and all that is not its to acknowledge: our header, an error, the end of the stream.
-    fn take_unacknowledged(&mut self) -> Vec<Unacknowledged> {
+    fn take_unacknowledged(&mut self, unsent: Unsent) -> Vec<Unacknowledged> {
         let Some(acknowledgements) = &mut self.acknowledgements else { return Vec::new() };
         let (bytes, sent) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent));
         let (mut stanzas, mut start) = (Vec::new(), 0);
         for entry in acknowledgements.entries.drain(..) {
             let end = start + entry.bytes;
-            if let Some(written) = entry.stanza {
+            let stays =
+                entry.stanza.is_none() || (entry.is_answer && start >= sent && unsent == Unsent::NoAnswers);
+            if let Some(written) = entry.stanza.filter(|_| !stays) {
                 let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
-                stanzas.push(Unacknowledged { bytes, written });
+                stanzas.push(Unacknowledged { bytes, written, is_answer: entry.is_answer });
             }
-            if entry.stanza.is_none() || start < sent {
+            if stays || start < sent {
                 self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());
             }
             start = end;

@@ -116,7 +116,7 @@ impl Outbox {
         for (_, bytes) in news {
             let before = self.bytes.len();
             self.bytes.extend_from_slice(&bytes);
-            self.enter(before, Some(now));
+            self.enter(before, Some(now), false);
         }
     }
 }

@@ -85,6 +85,12 @@ impl Outbound<'_> {
         }
     }
 
+    /// RFC 6120 8.2.3.
+    fn is_answer(self) -> bool {
+        matches!(self, Self::Element(element) if element.is("iq", ns::CLIENT)
+            && matches!(element.attr("type"), Some("result" | "error")))
+    }
+
     /// Which news it is to an inactive client, if it can be held back.
     fn news(self) -> Option<News> {
         match self {
@@ -231,7 +237,7 @@ impl Outboxes {
         let before = outbox.bytes.len() - length;
         let fits = outbox.waiting() <= limit;
         if fits {
-            outbox.enter(before, stanza);
+            outbox.enter(before, stanza, what.is_answer());
         } else {
             outbox.bytes.truncate(before);
             self.cut_off(key);
@@ -268,6 +274,7 @@ impl Outboxes {
                 State::Full(error) => Some(error),
                 State::Open | State::Detached | State::Ending | State::Abandoned => continue,
             };
+            outbox.acknowledge_last();
             if let Some(error) = error {
                 framing::child(&error.to_element(), &mut outbox.bytes);
             }
@@ -399,9 +406,9 @@ impl Outbox {
     }
 
     /// Notes what was written behind `before`.
-    fn enter(&mut self, before: usize, stanza: Option<Moment>) {
+    fn enter(&mut self, before: usize, stanza: Option<Moment>, is_answer: bool) {
         if let Some(acknowledgements) = &mut self.acknowledgements {
-            acknowledgements.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza });
+            acknowledgements.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza, is_answer });
             acknowledgements.unasked |= stanza.is_some();
         }
     }

@@ -92,8 +92,8 @@ fn stanzas_are_kept_until_they_are_acknowledged() {
     assert_eq!(
         outboxes.take_unacknowledged(key),
         [
-            Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2) },
-            Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3) },
+            Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2), is_answer: false },
+            Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3), is_answer: false },
         ],
     );
 }
@@ -122,7 +122,7 @@ fn counters_wrap() {
     put(&mut outboxes, key, "two");
     send_all(&mut outboxes, key);
     outboxes.note_received(key);
-    assert_eq!((outboxes.acknowledge(key, 1), outboxes.received(key)), (Ok(()), Some(0)));
+    assert_eq!((outboxes.acknowledge(key, 1), outboxes.take_received(key)), (Ok(()), Some(0)));
     assert_eq!(outboxes.take_unacknowledged(key).len(), 0);
 }
 
@@ -181,7 +181,11 @@ fn another_stream_goes_on_where_one_was_lost() {
     outboxes.resume(old, new);
     assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
     assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
-    let left = Unacknowledged { bytes: b"three".to_vec(), written: Moment { number: 2, second: 5 } };
+    let left = Unacknowledged {
+        bytes: b"three".to_vec(),
+        written: Moment { number: 2, second: 5 },
+        is_answer: false,
+    };
     assert_eq!(outboxes.take_unacknowledged(new), [left], "it was written when it was written first");
 }
 

@@ -286,10 +286,12 @@ fn lose(ctx: &mut Ctx<'_>, base: &Base, address: &Jid) {
 }
 
 /// XEP-0199 4.2: asks a client that has been silent for long whether it is still there, and gives the time of the
-/// next look; `None` if it was asked and has not answered. One that has never answered may be one that cannot.
+/// next look; `None` if it was asked and has not answered. One that has never answered may be one that cannot; one that
+/// manages its stream must answer our `<r/>` (XEP-0198 section 4), which follows the ping, with either or both.
 fn ping_if_silent(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Duration> {
     let (now, interval) = (ctx.now.monotonic, ctx.config.ping_interval?);
-    if bound.asked && bound.answers {
+    let answers = bound.answers || ctx.outboxes.is_managed(key);
+    if bound.asked && answers {
         return None;
     }
     if now < bound.heard + interval {
@@ -303,7 +305,7 @@ fn ping_if_silent(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Dura
         .with_attr("to", bound.address.as_str().to_owned())
         .with(Element::new("ping", ns::PING));
     ctx.outboxes.send(key, &ping);
-    let patience = if bound.answers { ctx.config.limits.ping_time } else { interval };
+    let patience = if answers { ctx.config.limits.ping_time } else { interval };
     Some(now + patience)
 }
 

@@ -48,6 +48,12 @@ pub(crate) fn acknowledgement_request(out: &mut Vec<u8>) {
     out.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
 }
 
+/// Acknowledges so many of the peer's stanzas.
+pub(crate) fn acknowledgement(h: u32, out: &mut Vec<u8>) {
+    let element = Element::new("a", ns::STREAM_MANAGEMENT).with_attr("h", h.to_string());
+    child(&element, out);
+}
+
 /// Ends the stream (RFC 6120 4.4).
 pub(crate) fn close(out: &mut Vec<u8>) {
     out.extend_from_slice(b"</stream:stream>");
