@@ -8,7 +8,8 @@ use std::fmt;
 use super::{password_rules, Server};
 use crate::im::ctx::{Ctx, Now};
 use crate::im::removal;
-use crate::storage::{read_user, Export, User, LIMITS};
+use crate::storage::{Export, LIMITS};
+use crate::tables::portable::{read_account, ReadAccount};
 use crate::tables::{AccountError, Change, Credential, StorageStatus, SALT_BYTES};
 use crate::xml::{Element, Node, Reader};
 use crate::xmpp::config::Config;
@@ -130,7 +131,7 @@ impl Server {
         let config = &self.config;
         let element =
             moved(&element, &|domain| config.is_alias(domain) || also == Some(domain), config.domain());
-        let user = read_user(&element).ok_or(ImportError::NoAccount)?;
+        let user = read_account(&element).ok_or(ImportError::NoAccount)?;
         let address = self.address_of(&user.name)?;
         let name = address.local().unwrap_or_default();
         if self.tables.accounts.exists(name) {
@@ -141,7 +142,7 @@ impl Server {
     }
 
     /// What makes the account: its credential first, then all else.
-    fn changes_of(&mut self, user: User) -> Result<Vec<Change>, ImportError> {
+    fn changes_of(&mut self, user: ReadAccount) -> Result<Vec<Change>, ImportError> {
         let rules = self.tables.accounts.rules();
         let mut changes = Vec::new();
         for change in user.changes {

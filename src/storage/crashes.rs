@@ -17,9 +17,9 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::error::StorageError;
 use super::files::MAX_LINE_BYTES;
-use super::portable::account_to_element;
 use super::repair::repair;
 use super::store::{Durability, Storage};
+use crate::tables::portable::account_to_element;
 use crate::tables::{
     Accounts, Change, Contact, Credential, LastSeen, OfflineMessage, PasswordRules, Recorder, StoredXml,
     Subscription, SubscriptionState,

@@ -2,15 +2,15 @@
 //!
 //! What we write has one host and each account in a line of its own. What we read may have several hosts, may be spread
 //! over files that include each other (ejabberd writes such), and may say what we have no place for.
-//! Read first: [`super::portable`]. Left out on purpose: files. A document is whatever can be read, and whoever reads it
+//! Read first: [`crate::tables::portable`]. Left out on purpose: files. A document is whatever can be read, and whoever reads it
 //! opens what it includes.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 
 use super::files::LIMITS;
-use super::portable::{NS, SCRAM};
-use super::{line, portable};
+use super::line;
+use crate::tables::portable::{self, NS, SCRAM};
 use crate::tables::Accounts;
 use crate::xml::{writer, Element, Item, Node, Reader, XmlError};
 

@@ -23,7 +23,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use super::disk::{Disk, Folder};
 use super::error::StorageError;
 use super::line;
-use super::portable::NS;
+use crate::tables::portable::NS;
 use crate::xml::{Element, Item, Reader, XmlLimits};
 
 /// The version of the format. Since the second, a journal has `<subscription/>`.

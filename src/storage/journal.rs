@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use super::disk::Disk;
 use super::files::{self, ReadJournal};
 use super::line;
-use super::portable::NS;
+use crate::tables::portable::NS;
 use crate::xml::Element;
 
 /// The journal that is being written.

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A line never has a line break inside, so whatever happens to one, the next can be found.
-//! Left out on purpose: what the element means ([`super::portable`]).
+//! Left out on purpose: what the element means ([`crate::tables::portable`]).
 
 use crate::crypto::codec::{hex, sha1};
 use crate::xml::{writer, Element};

@@ -11,9 +11,9 @@ use std::io::{self, Read};
 use super::error::StorageError;
 use super::files::{self, ReadJournal, UNFINISHED};
 use super::journal::Journal;
-use super::portable::{self, read_user};
 use super::reserve::Reserve;
 use super::store::Storage;
+use crate::tables::portable::{self, read_account};
 use crate::tables::Accounts;
 use crate::xml::Element;
 
@@ -130,7 +130,7 @@ pub(super) fn apply(accounts: &mut Accounts, element: &Element) -> bool {
     if element.is("users", portable::NS) {
         return element.children().all(|user| apply(accounts, user));
     }
-    let Some(user) = read_user(element) else { return false };
+    let Some(user) = read_account(element) else { return false };
     user.changes.into_iter().for_each(|change| accounts.apply(&user.name, change));
     true
 }

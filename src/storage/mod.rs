@@ -6,7 +6,7 @@
 //! has: a snapshot is written in slices while changes go on.
 //!
 //! Read first: [`store`] for the order of things, [`load`] for a start, [`files`] for what the files look like, [`journal`]
-//! for what in them is safe, [`line`] and [`portable`] for what is in a line, [`reserve`] for full disks, [`disk`] for the
+//! for what in them is safe, [`line`] and [`crate::tables::portable`] for what is in a line, [`reserve`] for full disks, [`disk`] for the
 //! little that is asked of a file system, [`lock`] for who may have a folder, [`exchange`] for documents from and for other servers, [`repair`] for what is left after damage. Left out on purpose:
 //! sockets, streams, clocks.
 
@@ -22,7 +22,6 @@ mod load;
 mod lock;
 #[cfg(unix)]
 mod lock_file;
-mod portable;
 mod repair;
 mod reserve;
 mod store;
@@ -31,5 +30,4 @@ pub use disk::Folder;
 pub use error::StorageError;
 pub use exchange::{account_line, Document, DocumentError, Export, Part};
 pub(crate) use files::LIMITS;
-pub(crate) use portable::{read_user, User};
 pub use store::{Durability, Storage};

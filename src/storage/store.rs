@@ -15,8 +15,8 @@ use super::disk::{Disk, Folder};
 use super::files::{self, MAX_LINE_BYTES, UNFINISHED};
 use super::journal::{remove_if_there, Journal};
 use super::line;
-use super::portable::{self, read_user};
 use super::reserve::Reserve;
+use crate::tables::portable::{self, read_account};
 use crate::tables::{Account, Accounts, Change, Recorder, StorageStatus};
 use crate::xml::Element;
 
@@ -325,7 +325,7 @@ fn write_account(name: &str, account: &Account, out: &mut Vec<u8>) -> u64 {
         return 1;
     }
     out.truncate(start);
-    let changes = read_user(&element).map(|user| user.changes).unwrap_or_default();
+    let changes = read_account(&element).map(|user| user.changes).unwrap_or_default();
     changes.iter().for_each(|change| line::write(&portable::change_to_element(name, change), out));
     changes.len() as u64
 }

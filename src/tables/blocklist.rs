@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use super::portable::Part;
+use super::Change;
 use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
@@ -69,6 +71,25 @@ fn parts(address: &str) -> [&str; 3] {
     let bare = address.split_once('/').map_or(address, |(bare, _)| bare);
     let domain = bare.split_once('@').map_or(bare, |(_, domain)| domain);
     [address, bare, domain]
+}
+
+/// The format has no word for it but privacy lists, which say more, so it is as XEP-0191 would say it.
+pub(super) const PART: Part = Part {
+    write: |account, user| match account.blocklist() {
+        list if list.len() == 0 => user,
+        list => user.with(blocklist_element("blocklist", list.entries())),
+    },
+    read: |user| user.children().filter(|part| part.ns() == ns::BLOCKING).flat_map(read).collect(),
+};
+
+fn read(part: &Element) -> Vec<Change> {
+    let blocked = match part.name() {
+        "blocklist" | "block" => true,
+        "unblock" => false,
+        _ => return Vec::new(),
+    };
+    let addresses = part.children().filter_map(|item| item.attr("jid")?.parse().ok());
+    addresses.map(|address| Change::Blocked(address, blocked)).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,10 @@
 
 use std::time::Duration;
 
+use super::portable::Part;
+use super::Change;
+use crate::xml::Element;
+
 /// The end of an account's presence.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LastSeen {
@@ -30,6 +34,27 @@ impl LastSeen {
 fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     text.get(..end.unwrap_or_default()).unwrap_or_default()
+}
+
+/// The format has no word for it, so it is as XEP-0012 would say it, but for the time.
+pub(super) const PART: Part = Part {
+    write: |account, user| account.last_seen().map(to_element).into_iter().fold(user, Element::with),
+    read: |user| user.children().filter(|part| part.is("query", LAST)).filter_map(read).collect(),
+};
+
+const LAST: &str = "jabber:iq:last";
+
+pub(super) fn to_element(seen: &LastSeen) -> Element {
+    let query = Element::new("query", LAST).with_attr("at", seen.at.to_string());
+    match &seen.status {
+        Some(status) => query.with_text(status.to_string()),
+        None => query,
+    }
+}
+
+fn read(query: &Element) -> Option<Change> {
+    let status = Some(query.text()).filter(|status| !status.is_empty()).map(Into::into);
+    Some(Change::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
 }
 
 #[cfg(test)]

@@ -11,11 +11,14 @@ mod in_flight;
 mod last_seen;
 mod login_throttle;
 mod offline;
+pub(crate) mod portable;
+mod private;
 mod rate_limiter;
 mod roster;
 mod sessions;
 mod stored_xml;
 mod subscription;
+mod vcard;
 
 use std::fmt;
 use std::io;

@@ -7,6 +7,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::portable::{Part, NS};
+use super::Change;
+use crate::xml::{ns, writer, Element, Node, Reader, XmlLimits};
+
 /// A message that waits.
 pub(crate) struct OfflineMessage {
     /// Its number in its account.
@@ -78,6 +82,56 @@ impl Offline {
         }
         self.last = self.last.max(number);
     }
+}
+
+/// XEP-0227 4.5.
+pub(super) const PART: Part = Part {
+    write: |account, user| match account.offline().sent() {
+        0 if account.offline().len() == 0 => user,
+        sent => user.with(to_element(Some(sent), account.offline().messages())),
+    },
+    read: |user| user.children().filter(|part| part.is(OFFLINE, NS)).flat_map(read).collect(),
+};
+
+const OFFLINE: &str = "offline-messages";
+
+/// Messages with their numbers, and the number up to which none waits any more.
+pub(super) fn to_element<'m>(
+    sent: Option<u64>,
+    messages: impl IntoIterator<Item = &'m OfflineMessage>,
+) -> Element {
+    let mut element = Element::new(OFFLINE, NS);
+    if let Some(sent) = sent {
+        element.set_attr("sent", sent.to_string());
+    }
+    let mut numbers: Vec<String> = Vec::new();
+    for message in messages {
+        let text = String::from_utf8_lossy(&message.bytes);
+        match Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE) {
+            Ok(stanza) => element.push(Node::Element(stanza)),
+            Err(error) => debug_assert!(false, "what was written can be read: {error}"),
+        }
+        numbers.push(message.number.to_string());
+    }
+    if !numbers.is_empty() {
+        element.set_attr("numbers", numbers.join(" "));
+    }
+    element
+}
+
+/// Messages that another server has exported have no numbers, and get the first ones.
+fn read(part: &Element) -> Vec<Change> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let sent = part.attr("sent").and_then(number);
+    let numbered = part.attr("numbers").map(|numbers| numbers.split(' ').filter_map(number).collect());
+    let numbers: Vec<u64> = numbered.unwrap_or_else(|| (1..=part.children().count() as u64).collect());
+    let messages = part.children().filter(|child| child.is("message", ns::CLIENT)).zip(numbers);
+    let kept = messages.map(|(message, number)| {
+        let mut bytes = Vec::new();
+        writer::write(message, ns::CLIENT, &mut bytes);
+        Change::Offline(OfflineMessage { number, bytes: bytes.into() })
+    });
+    sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
 }
 
 #[cfg(test)]

@@ -4,10 +4,16 @@
 //! into it (RFC 6121 3.1.3): such a contact is no item, and nobody is shown it.
 //! Left out on purpose: how a subscription comes about ([`super::subscription`]), how many items there may be.
 
+use std::collections::BTreeMap;
+
+use super::portable::{Part, NS as PORTABLE};
 use super::subscription::{Step, Subscription};
+use super::{Account, Change};
 use crate::crypto::codec::sha1;
+use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::SubscriptionType;
 
 /// A contact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -174,6 +180,139 @@ impl Roster {
     }
 }
 
+/// XEP-0227 4.4 and 4.9.
+pub(super) const PART: Part = Part { write, read };
+
+const SUBSCRIPTION: &str = "subscription";
+
+/// The items, then the requests that wait.
+fn write(account: &Account, user: Element) -> Element {
+    let contacts = || account.roster().contacts();
+    let items = contacts().filter_map(|(address, contact)| item_of(address, contact));
+    let requests = contacts().filter_map(|(address, contact)| request_of(address, contact));
+    let query = items.fold(Element::new("query", ns::ROSTER), Element::with);
+    requests.fold(user.with(query), Element::with)
+}
+
+/// A contact as it is now, or that it has gone.
+pub(super) fn write_contact(address: &Jid, contact: Option<&Contact>, user: Element) -> Element {
+    let (item, request) = match contact {
+        Some(contact) => (item_of(address, contact), request_of(address, contact)),
+        None => (Some(item(address).with_attr("subscription", "remove")), None),
+    };
+    let query = item.map(|item| Element::new("query", ns::ROSTER).with(item));
+    query.into_iter().chain(request).fold(user, Element::with)
+}
+
+fn item(address: &Jid) -> Element {
+    Element::new("item", ns::ROSTER).with_attr("jid", address.as_str().to_owned())
+}
+
+/// XEP-0227 4.4.
+fn item_of(address: &Jid, contact: &Contact) -> Option<Element> {
+    let shown = contact.item()?;
+    let mut item = item(address).with_attr("subscription", shown.subscription);
+    if let Some(name) = shown.name {
+        item.set_attr("name", name.to_owned());
+    }
+    if shown.asks {
+        item.set_attr("ask", "subscribe");
+    }
+    if shown.approved {
+        item.set_attr("approved", "true");
+    }
+    let groups = shown.groups.iter().map(|group| Element::new("group", ns::ROSTER).with_text(group.clone()));
+    Some(groups.fold(item, Element::with))
+}
+
+/// XEP-0227 4.9: a request that waits for an answer.
+fn request_of(address: &Jid, contact: &Contact) -> Option<Element> {
+    let bare = || {
+        Element::new("presence", ns::CLIENT)
+            .with_attr("type", "subscribe")
+            .with_attr("from", address.as_str().to_owned())
+    };
+    contact.subscription.is_pending_in().then(|| contact.request.as_deref().cloned().unwrap_or_else(bare))
+}
+
+/// A step of a subscription, in words of a roster's item and our own.
+pub(super) fn state_to_element(address: &Jid, state: &SubscriptionState) -> Element {
+    let mut element = Element::new(SUBSCRIPTION, PORTABLE)
+        .with_attr("jid", address.as_str().to_owned())
+        .with_attr("subscription", state.subscription.name());
+    let flags = [
+        ("ask", "subscribe", state.subscription.is_pending_out()),
+        ("asked", "true", state.subscription.is_pending_in()),
+        ("approved", "true", state.approved),
+        ("listed", "true", state.listed),
+    ];
+    for (name, value, _) in flags.into_iter().filter(|(_, _, is)| *is) {
+        element.set_attr(name, value);
+    }
+    state.request.as_deref().cloned().into_iter().fold(element, Element::with)
+}
+
+fn read(user: &Element) -> Vec<Change> {
+    let contacts = read_contacts(user).into_iter();
+    let contacts = contacts.map(|(address, contact)| Change::Contact(address, contact));
+    let states = user.children().filter(|part| part.is(SUBSCRIPTION, PORTABLE)).filter_map(read_state);
+    contacts.chain(states).collect()
+}
+
+/// The contacts that a `<user/>` element speaks of: what an item and a request say of the same one is put together.
+fn read_contacts(user: &Element) -> BTreeMap<Jid, Option<Contact>> {
+    let mut contacts = BTreeMap::new();
+    let items = user.children().filter(|part| part.is("query", ns::ROSTER)).flat_map(Element::children);
+    contacts.extend(items.filter_map(read_item));
+    for request in user.children().filter(|part| part.is("presence", ns::CLIENT)) {
+        let from = request.attr("from").filter(|_| request.attr("type") == Some("subscribe"));
+        let Some(address) = from.and_then(|from| from.parse::<Jid>().ok()) else { continue };
+        let address = address.to_bare();
+        let mut request = request.clone().with_attr("from", address.as_str().to_owned());
+        request.remove_attr("to");
+        if let Some(contact) = contacts.entry(address).or_insert_with(|| Some(Contact::default())) {
+            contact.subscription = asked(contact.subscription);
+            contact.request = contact.subscription.is_pending_in().then(|| Box::new(request));
+        }
+    }
+    contacts
+}
+
+/// The state once the contact has asked.
+fn asked(subscription: Subscription) -> Subscription {
+    subscription.inbound(SubscriptionType::Subscribe, false).next
+}
+
+fn read_item(item: &Element) -> Option<(Jid, Option<Contact>)> {
+    let address: Jid = item.attr("jid").filter(|_| item.is("item", ns::ROSTER))?.parse().ok()?;
+    let subscription = item.attr("subscription").unwrap_or("none");
+    if subscription == "remove" {
+        return Some((address, None));
+    }
+    let groups = item.children().filter(|group| group.is("group", ns::ROSTER));
+    let contact = Contact {
+        listed: true,
+        name: item.attr("name").map(Into::into),
+        groups: groups.map(|group| group.text().into_owned()).collect(),
+        subscription: Subscription::named(subscription, item.attr("ask") == Some("subscribe"), false)?,
+        approved: item.attr("approved") == Some("true"),
+        request: None,
+    };
+    Some((address, Some(contact)))
+}
+
+fn read_state(element: &Element) -> Option<Change> {
+    let is = |name, value| element.attr(name) == Some(value);
+    let subscription = element.attr("subscription")?;
+    let state = SubscriptionState {
+        listed: is("listed", "true"),
+        subscription: Subscription::named(subscription, is("ask", "subscribe"), is("asked", "true"))?,
+        approved: is("approved", "true"),
+        request: element.child("presence", ns::CLIENT).cloned().map(Box::new),
+    };
+    Some(Change::Subscription(element.attr("jid")?.parse().ok()?, state))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,5 +370,33 @@ mod tests {
         let not_listed = Contact { listed: false, ..asked };
         assert_eq!(version(&not_listed), Roster::default().version());
         assert!(not_listed.kept().is_some() && Contact::default().kept().is_none());
+    }
+
+    /// XEP-0227, what another server exports.
+    #[test]
+    fn requests_and_items_come_from_elsewhere() {
+        let item = |jid: &'static str, subscription: &'static str| {
+            Element::new("item", ns::ROSTER).with_attr("jid", jid).with_attr("subscription", subscription)
+        };
+        let request = |from: &'static str| {
+            Element::new("presence", ns::CLIENT).with_attr("type", "subscribe").with_attr("from", from)
+        };
+        let user = Element::new("user", PORTABLE)
+            .with(request("romeo@x/garden"))
+            .with(Element::new("query", ns::ROSTER).with(item("romeo@x", "to")).with(item("nurse@x", "both")))
+            .with(request("nurse@x"))
+            .with(request("paris@x"));
+        let states: Vec<_> = read_contacts(&user)
+            .into_iter()
+            .filter_map(|(address, contact)| {
+                contact.map(|contact| (address.to_string(), contact.listed, contact.subscription))
+            })
+            .collect();
+        let wanted = [
+            ("nurse@x", true, Subscription::Both),
+            ("paris@x", false, Subscription::NonePendingIn),
+            ("romeo@x", true, Subscription::ToPendingIn),
+        ];
+        assert_eq!(states, wanted.map(|(address, listed, state)| (address.to_owned(), listed, state)));
     }
 }
