@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::im::ctx::Now;
 use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::config::Config;
@@ -16,6 +17,11 @@ pub(crate) fn note(config: &Config, since_1970: Duration) -> Element {
     Element::new("delay", ns::DELAY)
         .with_attr("from", config.domain().to_owned())
         .with_attr("stamp", time::utc(since_1970))
+}
+
+/// What time it was at a moment of the past on the scale of [`Now::monotonic`].
+pub(crate) fn at(now: Now, monotonic: Duration) -> Duration {
+    now.since_1970.saturating_sub(now.monotonic.saturating_sub(monotonic))
 }
 
 /// Whether a stanza carries such a note already.

@@ -45,7 +45,7 @@ impl End {
         }
         let streams = withdraw(ctx, self.address.local().unwrap_or_default(), None);
         self.cancellations.iter().for_each(|cancellation| cancellation.tell(ctx));
-        end(ctx, &streams, StreamError::NotAuthorized);
+        end(ctx, &streams, StreamError::AccountRemoved);
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Acknowledgements {
     told: u32,
     /// An answer to our `<r/>` is still to come.
     requested: bool,
+    /// How many stanzas the server had written when the connection was lost.
+    lost: Option<u64>,
     /// A stanza has been written since our last `<r/>`.
     pub(super) unasked: bool,
 }
@@ -37,6 +39,14 @@ pub(super) struct Entry {
     pub(super) stanza: Option<Moment>,
     /// It answers what was asked on this stream, and is for no other.
     pub(super) is_answer: bool,
+    /// It says since when it has waited for this stream to be resumed.
+    is_delayed: bool,
+}
+
+impl Entry {
+    pub(super) fn new(bytes: usize, stanza: Option<Moment>, is_answer: bool) -> Self {
+        Self { bytes, stanza, is_answer, is_delayed: false }
+    }
 }
 
 /// Why a client cannot have acted upon as many stanzas as it says.
@@ -55,6 +65,8 @@ pub(crate) struct Unacknowledged {
     pub(crate) written: Moment,
     /// It is for this stream alone.
     pub(super) is_answer: bool,
+    /// It says since when it has waited for this stream to be resumed; it has waited for no other.
+    pub(crate) is_delayed: bool,
 }
 
 impl Outboxes {
@@ -63,7 +75,7 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_none()) else {
             return false;
         };
-        let waiting = Entry { bytes: outbox.bytes.len(), stanza: None, is_answer: false };
+        let waiting = Entry::new(outbox.bytes.len(), None, false);
         outbox.acknowledgements = Some(Box::new(Acknowledgements {
             entries: VecDeque::from([waiting]),
             ..Acknowledgements::default()
@@ -122,6 +134,9 @@ impl Outboxes {
         let now = self.now;
         if let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.state == State::Open) {
             outbox.state = State::Detached;
+            if let Some(acknowledgements) = &mut outbox.acknowledgements {
+                acknowledgements.lost = Some(now.number);
+            }
             outbox.release(now);
             outbox.held = None;
         }
@@ -132,9 +147,9 @@ impl Outboxes {
         self.get(key).is_some_and(|outbox| outbox.state == State::Open)
     }
 
-    /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has. No limit is
-    /// asked: it has been within them.
-    pub(crate) fn resume(&mut self, old: Key, new: Key) {
+    /// Hands all that a stream has sent and nobody has acknowledged to another stream, behind what that has. What was
+    /// written without a connection gets its `delay`. No limit is asked: it has been within them.
+    pub(crate) fn resume(&mut self, old: Key, new: Key, delay: impl Fn(&mut Unacknowledged)) {
         let now = self.now;
         let Some(outbox) = self.get_mut(old) else { return };
         outbox.release(now);
@@ -146,10 +161,11 @@ impl Outboxes {
             fresh.acknowledged = acknowledgements.acknowledged;
             (fresh.received, fresh.told) = (acknowledgements.received, acknowledgements.told);
         }
-        for Unacknowledged { bytes, written, is_answer } in stanzas {
-            let before = outbox.bytes.len();
-            outbox.bytes.extend_from_slice(&bytes);
-            outbox.enter(before, Some(written), is_answer);
+        for mut stanza in stanzas {
+            if acknowledgements.lost.is_some_and(|lost| lost <= stanza.written.number) {
+                delay(&mut stanza);
+            }
+            outbox.append(&stanza);
         }
         self.mark_dirty(new);
     }
@@ -179,6 +195,16 @@ impl Outbox {
         let before = self.bytes.len();
         framing::acknowledgement_request(&mut self.bytes);
         self.enter(before, None, false);
+    }
+
+    /// Takes over what another stream has written.
+    fn append(&mut self, stanza: &Unacknowledged) {
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(&stanza.bytes);
+        self.enter(before, Some(stanza.written), stanza.is_answer);
+        if let Some(entry) = self.acknowledgements.as_mut().and_then(|all| all.entries.back_mut()) {
+            entry.is_delayed = stanza.is_delayed;
+        }
     }
 
     /// XEP-0198 section 4: the last acknowledgement before the end of the stream, if there is anything to acknowledge.
@@ -243,7 +269,8 @@ impl Outbox {
                 entry.stanza.is_none() || (entry.is_answer && start >= sent && unsent == Unsent::NoAnswers);
             if let Some(written) = entry.stanza.filter(|_| !stays) {
                 let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
-                stanzas.push(Unacknowledged { bytes, written, is_answer: entry.is_answer });
+                let Entry { is_answer, is_delayed, .. } = entry;
+                stanzas.push(Unacknowledged { bytes, written, is_answer, is_delayed });
             }
             if stays || start < sent {
                 self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());

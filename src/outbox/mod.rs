@@ -408,7 +408,7 @@ impl Outbox {
     /// Notes what was written behind `before`.
     fn enter(&mut self, before: usize, stanza: Option<Moment>, is_answer: bool) {
         if let Some(acknowledgements) = &mut self.acknowledgements {
-            acknowledgements.entries.push_back(Entry { bytes: self.bytes.len() - before, stanza, is_answer });
+            acknowledgements.entries.push_back(Entry::new(self.bytes.len() - before, stanza, is_answer));
             acknowledgements.unasked |= stanza.is_some();
         }
     }

@@ -61,7 +61,7 @@ fn one_stanza_over_the_limit_is_refused_and_cuts_nobody_off() {
 fn a_stream_ends_once_and_takes_answers_until_then() {
     let (mut outboxes, key) = one(100);
     outboxes.end(key, None);
-    outboxes.end(key, Some(StreamError::Conflict));
+    outboxes.end(key, Some(StreamError::Conflict("why")));
     assert!(put(&mut outboxes, key, "answer"));
     assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
     assert_eq!(text(&outboxes, key), "answer</stream:stream>");
@@ -92,8 +92,13 @@ fn stanzas_are_kept_until_they_are_acknowledged() {
     assert_eq!(
         outboxes.take_unacknowledged(key),
         [
-            Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2), is_answer: false },
-            Unacknowledged { bytes: b"three".to_vec(), written: at(3, 3), is_answer: false },
+            Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2), is_answer: false, is_delayed: false },
+            Unacknowledged {
+                bytes: b"three".to_vec(),
+                written: at(3, 3),
+                is_answer: false,
+                is_delayed: false
+            },
         ],
     );
 }
@@ -178,13 +183,14 @@ fn another_stream_goes_on_where_one_was_lost() {
     assert!(put(&mut outboxes, old, "three"), "a lost connection is no reason to refuse");
     assert_eq!(outboxes.acknowledge(old, 1), Ok(()));
     outboxes.set_time(Duration::from_secs(9));
-    outboxes.resume(old, new);
-    assert_eq!(send_all(&mut outboxes, new), format!("twothree{R}"));
+    outboxes.resume(old, new, |stanza| stanza.bytes.extend_from_slice(b", late"));
+    assert_eq!(send_all(&mut outboxes, new), format!("twothree, late{R}"));
     assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
     let left = Unacknowledged {
-        bytes: b"three".to_vec(),
+        bytes: b"three, late".to_vec(),
         written: Moment { number: 2, second: 5 },
         is_answer: false,
+        is_delayed: false,
     };
     assert_eq!(outboxes.take_unacknowledged(new), [left], "it was written when it was written first");
 }

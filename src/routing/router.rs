@@ -12,7 +12,7 @@ use crate::im::delay;
 use crate::im::offline;
 use crate::im::presence;
 use crate::im::subscriptions;
-use crate::outbox::Moment;
+use crate::outbox::Unacknowledged;
 use crate::tables::Session;
 use crate::xml::ns;
 use crate::xml::{Element, Node};
@@ -78,7 +78,8 @@ fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(
 
 /// XEP-0198 section 4: what a lost stream of this priority did not acknowledge goes where it would have gone without that
 /// stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
-pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, priority: Option<i8>) {
+pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, given: &Unacknowledged, priority: Option<i8>) {
+    let written = given.written;
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
     let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
     if is_answer(stanza.kind) {
@@ -94,16 +95,16 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, written: Moment, 
     }
     let user = to.local().unwrap_or_default();
     // One that had waited before, for the account or for a lost stream's, went to that stream alone.
-    let had_waited = delay::is_noted(ctx.config, &stanza.element);
+    let is_noted = delay::is_noted(ctx.config, &stanza.element);
+    let had_waited = is_noted && !given.is_delayed;
     let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
     let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
     let has_copy = !had_waited && carbons::is_known(ctx, user, &stanza, written);
     if has_copy || is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
         return;
     }
-    if !had_waited && matches!(stanza.kind, Kind::Message(_)) {
-        let ago = ctx.now.monotonic.saturating_sub(written.time());
-        let then = ctx.now.since_1970.saturating_sub(ago);
+    if !is_noted && matches!(stanza.kind, Kind::Message(_)) {
+        let then = delay::at(ctx.now, written.time());
         stanza.element.push(Node::Element(delay::note(ctx.config, then)));
     }
     route(ctx, &from, &to, &stanza);

@@ -265,7 +265,7 @@ fn bind(base: &mut Base, ctx: &mut Ctx<'_>, address: Jid) -> Phase {
     log::info!("{} {} is {address}", base.key, base.peer);
     let bound = become_bound(base, ctx, address);
     if let Some(old) = old {
-        ctx.outboxes.end(old, Some(StreamError::Conflict));
+        ctx.outboxes.end(old, Some(StreamError::Conflict("another client has taken over this resource")));
         resumption::give_all_back(ctx, old, priority);
     }
     bound

@@ -4,12 +4,15 @@
 //! ([`crate::features`]).
 
 use super::Base;
-use crate::im::ctx::Ctx;
+use crate::im::ctx::{Ctx, Now};
+use crate::im::delay;
 use crate::im::offline;
 use crate::outbox::Unacknowledged;
 use crate::routing::router;
 use crate::xml::ns;
+use crate::xml::writer;
 use crate::xml::{Reader, XmlLimits};
+use crate::xmpp::config::Config;
 use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
@@ -20,10 +23,30 @@ pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
     if let Some(session) = ctx.tables.sessions.at_mut(address) {
         session.stream = base.key;
     }
-    ctx.outboxes.resume(old, base.key);
-    ctx.outboxes.end(old, Some(StreamError::Conflict));
+    let (config, now) = (ctx.config, ctx.now);
+    ctx.outboxes.resume(old, base.key, |stanza| add_delay(config, now, stanza));
+    ctx.outboxes.end(old, Some(StreamError::Conflict("the session goes on over another connection")));
     log::info!("{} {} goes on as {address}", base.key, base.peer);
     offline::deliver(ctx, address);
+}
+
+/// XEP-0203: a message that came while nobody was connected says when, unless it does already. It ends as we write all
+/// messages that have content.
+fn add_delay(config: &Config, now: Now, stanza: &mut Unacknowledged) {
+    const END: &[u8] = b"</message>";
+    let Some(content) = stanza.bytes.len().checked_sub(END.len()) else { return };
+    if !stanza.bytes.ends_with(END) || stanza.is_delayed {
+        return;
+    }
+    let mut note = Vec::new();
+    writer::write(&delay::note(config, delay::at(now, stanza.written.time())), ns::CLIENT, &mut note);
+    let ours = note.len() - " stamp='1970-01-01T00:00:00Z'/>".len();
+    let is_ours = |bytes: &[u8]| note.starts_with(bytes);
+    if stanza.bytes.windows(ours).any(is_ours) {
+        return;
+    }
+    stanza.bytes.splice(content..content, note);
+    stanza.is_delayed = true;
 }
 
 /// XEP-0198 section 4: what a stream did not acknowledge goes where it would have gone without that stream.
@@ -39,7 +62,7 @@ fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
     // to.
     let element = Reader::read_one(&text, ns::CLIENT, XmlLimits::NONE);
     match element.map(Stanza::read) {
-        Ok(Ok(read)) => router::give_back(ctx, read, stanza.written, priority),
+        Ok(Ok(read)) => router::give_back(ctx, read, stanza, priority),
         // The error for a request without an id has none either. It is an answer, and nobody else's.
         Ok(Err(_)) => (),
         Err(error) => debug_assert!(false, "what was sent was well-formed: {error}"),

@@ -89,8 +89,10 @@ impl From<Condition> for StanzaError {
 /// An error that ends a stream (RFC 6120 4.9.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamError {
+    /// The account is no more (`not-authorized`).
+    AccountRemoved,
     BadFormat,
-    Conflict,
+    Conflict(&'static str),
     ConnectionTimeout,
     HostUnknown,
     InternalServerError,
@@ -117,13 +119,13 @@ impl StreamError {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::BadFormat => "bad-format",
-            Self::Conflict => "conflict",
+            Self::Conflict(_) => "conflict",
             Self::ConnectionTimeout => "connection-timeout",
             Self::HostUnknown => "host-unknown",
             Self::InternalServerError => "internal-server-error",
             Self::InvalidFrom => "invalid-from",
             Self::InvalidNamespace => "invalid-namespace",
-            Self::NotAuthorized => "not-authorized",
+            Self::AccountRemoved | Self::NotAuthorized => "not-authorized",
             Self::NotWellFormed => "not-well-formed",
             Self::PolicyViolation(_) => "policy-violation",
             Self::ResourceConstraint(_) => "resource-constraint",
@@ -138,7 +140,8 @@ impl StreamError {
 
     fn text(self) -> Option<&'static str> {
         match self {
-            Self::PolicyViolation(text) | Self::ResourceConstraint(text) => Some(text),
+            Self::AccountRemoved => Some("the account was removed"),
+            Self::Conflict(text) | Self::PolicyViolation(text) | Self::ResourceConstraint(text) => Some(text),
             _ => None,
         }
     }
