@@ -9,7 +9,7 @@ use super::{named_address, Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::push;
-use crate::tables::{blocklist_element, Blocklist, Change};
+use crate::tables::{blocklist_element, AccountChange, Blocklist};
 use crate::xml::ns::BLOCKING as NS;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -52,7 +52,7 @@ fn block(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     if list.len() + new.len() > ctx.config.limits.blocklist_items {
         return Err(StanzaError::because(Condition::ResourceConstraint, "the blocklist is full"));
     }
-    let change = |address: &Jid| (user, Change::Blocked(address.clone(), true));
+    let change = |address: &Jid| (user, AccountChange::Blocked(address.clone(), true));
     ctx.tables.change_all(new.entries().map(change).collect())?;
     presence::hide(ctx, &owner, &new);
     tell(ctx, &owner, blocklist_element("block", &named));
@@ -66,7 +66,7 @@ fn unblock(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let user = owner.local().unwrap_or_default();
     let is_meant = |address: &&Jid| named.is_empty() || named.binary_search(address).is_ok();
     let old: Blocklist = blocklist(ctx, user)?.entries().filter(is_meant).cloned().collect();
-    let change = |address: &Jid| (user, Change::Blocked(address.clone(), false));
+    let change = |address: &Jid| (user, AccountChange::Blocked(address.clone(), false));
     ctx.tables.change_all(old.entries().map(change).collect())?;
     presence::show(ctx, &owner, &old);
     tell(ctx, &owner, blocklist_element("unblock", &named));

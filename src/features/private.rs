@@ -6,7 +6,7 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
-use crate::tables::{Account, Change, StoredXml};
+use crate::tables::{Account, AccountChange, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -42,7 +42,7 @@ fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     let elements = elements(set)?;
     check_room(ctx, account(ctx, from)?, &elements)?;
     for element in elements {
-        ctx.tables.change(from.local().unwrap_or_default(), Change::Private(element.clone()))?;
+        ctx.tables.change(from.local().unwrap_or_default(), AccountChange::Private(element.clone()))?;
     }
     Ok(None)
 }

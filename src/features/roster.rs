@@ -8,7 +8,7 @@ use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::roster;
 use crate::im::subscriptions::Cancellation;
-use crate::tables::{Change, Contact};
+use crate::tables::{AccountChange, Contact};
 use crate::xml::ns::ROSTER as NS;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -79,7 +79,7 @@ fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str, address: &Jid) -> Answer {
     let subscription = old.ok_or(Condition::ItemNotFound)?.subscription;
     let owner = from.to_bare();
     let cancellation = Cancellation::new(ctx, &owner, address, subscription);
-    let mut changes = vec![(user, Change::Contact(address.clone(), None))];
+    let mut changes = vec![(user, AccountChange::Contact(address.clone(), None))];
     changes.extend(cancellation.change());
     ctx.tables.change_all(changes)?;
     if subscription.is_from() {

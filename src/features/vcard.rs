@@ -6,7 +6,7 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
-use crate::tables::{Change, StoredXml};
+use crate::tables::{AccountChange, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -52,7 +52,7 @@ fn publish(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
         let text = format!("a vCard has at most {most} bytes");
         return Err(StanzaError::because(Condition::NotAcceptable, text));
     }
-    ctx.tables.change(user, Change::VCard(vcard))?;
+    ctx.tables.change(user, AccountChange::VCard(vcard))?;
     Ok(None)
 }
 

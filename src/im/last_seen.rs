@@ -3,7 +3,7 @@
 //! Read first: XEP-0012 section 3. Left out on purpose: who may know ([`crate::features`]).
 
 use crate::im::ctx::Ctx;
-use crate::tables::{Change, LastSeen};
+use crate::tables::{AccountChange, LastSeen};
 
 /// A resource of `user` has just become unavailable, and said this or nothing. What matters is when the last one does.
 pub(crate) fn note(ctx: &mut Ctx<'_>, user: &str, status: Option<&str>) {
@@ -12,5 +12,5 @@ pub(crate) fn note(ctx: &mut Ctx<'_>, user: &str, status: Option<&str>) {
     }
     let seen = LastSeen::new(ctx.now.since_1970, status, ctx.config.limits.status_bytes);
     // Nobody waits for this, so nobody can be told if it fails; the recorder has complained.
-    let _ = ctx.tables.change(user, Change::LastSeen(seen));
+    let _ = ctx.tables.change(user, AccountChange::LastSeen(seen));
 }

@@ -9,7 +9,7 @@ use crate::im::blocking;
 use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::outbox::Outbound;
-use crate::tables::{Change, OfflineMessage};
+use crate::tables::{AccountChange, OfflineMessage};
 use crate::xml::ns;
 use crate::xml::writer;
 use crate::xml::{Element, Reader, XmlLimits};
@@ -31,7 +31,7 @@ pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(
         return Err(Condition::ServiceUnavailable);
     }
     let message = OfflineMessage { number: offline.next_number(), bytes };
-    Ok(ctx.tables.change(user, Change::Offline(message))?)
+    Ok(ctx.tables.change(user, AccountChange::Offline(message))?)
 }
 
 /// XEP-0160 section 2: a resource that says that it is available, at no negative priority, gets what waits for its

@@ -5,7 +5,7 @@
 use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::subscriptions::Cancellation;
-use crate::tables::{Change, NotRecorded};
+use crate::tables::{AccountChange, NotRecorded};
 use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
@@ -16,7 +16,7 @@ use crate::xmpp::slab::Key;
 /// has happened, and if it was, nobody who takes one of the names later finds anything that was for another.
 pub(crate) fn remove_accounts(ctx: &mut Ctx<'_>, gone: &[Jid]) -> Result<(), NotRecorded> {
     let ends: Vec<End> = gone.iter().map(|address| End::of(ctx, address)).collect();
-    let removed = gone.iter().filter_map(|address| Some((address.local()?, Change::Removed)));
+    let removed = gone.iter().filter_map(|address| Some((address.local()?, AccountChange::Removed)));
     let known = ends.iter().flat_map(|end| &end.cancellations).filter_map(Cancellation::change);
     ctx.tables.change_all(removed.chain(known).collect())?;
     ends.iter().for_each(|end| end.tell(ctx));

@@ -6,7 +6,7 @@
 
 use crate::im::ctx::Ctx;
 use crate::im::push;
-use crate::tables::{Change, Contact, Item};
+use crate::tables::{AccountChange, Contact, Item};
 use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -20,7 +20,7 @@ pub(crate) fn change(
     contact: Option<Contact>,
 ) -> Result<(), StanzaError> {
     check_room(ctx, owner, address, contact.as_ref())?;
-    Ok(ctx.tables.change(owner, Change::Contact(address.clone(), contact))?)
+    Ok(ctx.tables.change(owner, AccountChange::Contact(address.clone(), contact))?)
 }
 
 /// Whether there is room for a contact as it will be. Items are the owner's own doing, requests are others'; so neither

@@ -9,7 +9,7 @@ use crate::im::ctx::{Ctx, Owner};
 use crate::im::presence;
 use crate::im::roster;
 use crate::outbox::{Hold, Outbound};
-use crate::tables::{Change, Contact, NotRecorded, Step, Subscription};
+use crate::tables::{AccountChange, Contact, NotRecorded, Step, Subscription};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::Element;
@@ -290,7 +290,7 @@ impl Cancellation {
     }
 
     /// What is to be recorded before it is said, with the account that it is of.
-    pub(crate) fn change(&self) -> Option<(&str, Change)> {
+    pub(crate) fn change(&self) -> Option<(&str, AccountChange)> {
         let transition =
             self.transition.as_ref().filter(|transition| transition.before != transition.after)?;
         Some((transition.user(), transition.change()))
@@ -414,8 +414,8 @@ impl Transition {
         self.owner.local().unwrap_or_default()
     }
 
-    fn change(&self) -> Change {
-        Change::Subscription(self.contact.clone(), self.after.state_since(&self.before))
+    fn change(&self) -> AccountChange {
+        AccountChange::Subscription(self.contact.clone(), self.after.state_since(&self.before))
     }
 
     /// Tells the owner's resources, if they see any difference.

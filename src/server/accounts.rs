@@ -10,7 +10,7 @@ use crate::im::ctx::{Ctx, Now};
 use crate::im::removal;
 use crate::storage::{Export, LIMITS};
 use crate::tables::portable::{read_account, ReadAccount};
-use crate::tables::{AccountError, Change, Credential, StorageStatus, SALT_BYTES};
+use crate::tables::{AccountChange, AccountError, Credential, StorageStatus, SALT_BYTES};
 use crate::xml::{Element, Node, Reader};
 use crate::xmpp::config::Config;
 use crate::xmpp::jid::Jid;
@@ -142,30 +142,30 @@ impl Server {
     }
 
     /// What makes the account: its credential first, then all else.
-    fn changes_of(&mut self, user: ReadAccount) -> Result<Vec<Change>, ImportError> {
+    fn changes_of(&mut self, user: ReadAccount) -> Result<Vec<AccountChange>, ImportError> {
         let rules = self.tables.accounts.rules();
         let mut changes = Vec::new();
         for change in user.changes {
             match change {
-                Change::Removed => return Err(ImportError::NoAccount),
-                Change::Credential(Credential { keys, .. })
+                AccountChange::Removed => return Err(ImportError::NoAccount),
+                AccountChange::Credential(Credential { keys, .. })
                     if !(1..=MAX_ITERATIONS).contains(&keys.iterations) =>
                 {
                     return Err(ImportError::NoPassword);
                 }
-                Change::Credential(Credential { keys, password }) => {
+                AccountChange::Credential(Credential { keys, password }) => {
                     let password = password.filter(|_| rules.keeps_passwords);
-                    changes.insert(0, Change::Credential(Credential { keys, password }));
+                    changes.insert(0, AccountChange::Credential(Credential { keys, password }));
                 }
                 other => changes.push(other),
             }
         }
         if let Some(password) = user.password_only {
             let credential = Credential::new(&password, &self.salt()?, rules)?;
-            changes.insert(0, Change::Credential(credential));
+            changes.insert(0, AccountChange::Credential(credential));
         }
         match changes.first() {
-            Some(Change::Credential(_)) => Ok(changes),
+            Some(AccountChange::Credential(_)) => Ok(changes),
             _ => Err(ImportError::NoPassword),
         }
     }

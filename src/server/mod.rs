@@ -113,7 +113,8 @@ impl Server {
         mut storage: Storage,
     ) -> Result<Self, StorageError> {
         let mut server = Self::new(config, random)?;
-        storage.load(&mut server.tables.accounts)?;
+        storage.load(&mut |change| server.tables.apply(change))?;
+        log::info!("{} accounts were read", server.tables.accounts.len());
         server.tables.recorder = Some(Box::new(storage));
         Ok(server)
     }
@@ -136,8 +137,7 @@ impl Server {
     /// sent: that messages wait no longer is recorded here.
     pub fn maintain(&mut self) -> bool {
         self.tables.record_sent();
-        let Tables { accounts, recorder, .. } = &mut self.tables;
-        recorder.as_mut().map_or(true, |recorder| recorder.maintain(accounts))
+        self.tables.maintain()
     }
 
     /// What the server was told.
@@ -477,7 +477,7 @@ mod tests {
 
     use super::*;
     use crate::tables::StorageStatus;
-    use crate::tables::{Change, Recorder, Subscription};
+    use crate::tables::{AccountChange, Change, Kept, Recorder, Subscription};
 
     fn server(set: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::new("localhost").unwrap();
@@ -531,12 +531,12 @@ mod tests {
     }
 
     impl Recorder for Diary {
-        fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+        fn record_all(&mut self, changes: &[Change<'_>]) -> io::Result<()> {
             self.left = self.left.checked_sub(changes.len()).ok_or(io::ErrorKind::WriteZero)?;
-            self.entries.borrow_mut().extend(changes.iter().map(|(_, change)| match change {
-                Change::Offline(_) => "a message waits",
-                Change::OfflineSent(_) => "it was sent",
-                Change::Removed => "the account goes",
+            self.entries.borrow_mut().extend(changes.iter().map(|change| match change {
+                Change::Account(_, AccountChange::Offline(_)) => "a message waits",
+                Change::Account(_, AccountChange::OfflineSent(_)) => "it was sent",
+                Change::Account(_, AccountChange::Removed) => "the account goes",
                 _ => "something else",
             }));
             Ok(())
@@ -559,7 +559,7 @@ mod tests {
             Ok(())
         }
 
-        fn maintain(&mut self, _: &Accounts) -> bool {
+        fn maintain(&mut self, _: Kept<'_>) -> bool {
             true
         }
     }

@@ -19,13 +19,14 @@ use super::error::StorageError;
 use super::files::MAX_LINE_BYTES;
 use super::repair::repair;
 use super::store::{Durability, Storage};
-use crate::tables::portable::account_to_element;
+use crate::tables::notes::NoteChange;
 use crate::tables::{
-    Accounts, Change, Contact, Credential, LastSeen, OfflineMessage, PasswordRules, Recorder, StoredXml,
-    Subscription, SubscriptionState,
+    AccountChange, Accounts, Change, Contact, Credential, KeptTables, LastSeen, OfflineMessage,
+    PasswordRules, Recorder, StoredXml, Subscription, SubscriptionState, COLLECTIONS,
 };
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
+use crate::xmpp::stanza::SubscriptionType;
 
 /// Numbers that look like chance and come again with the seed (xorshift).
 struct Dice(u64);
@@ -269,18 +270,18 @@ impl Disk for FakeDisk {
 
 const RULES: PasswordRules = PasswordRules { iterations: 1, keeps_passwords: true };
 
-fn no_accounts() -> Accounts {
-    Accounts::new(RULES, b"decoy")
+fn nothing() -> KeptTables {
+    KeptTables::new(Accounts::new(RULES, b"decoy"))
 }
 
 /// What changes in the n-th step of the script: a few accounts that come, meet, rename each other, say and keep things, and
 /// go. A new kind of change gets a line here, and one in [`kind`].
-fn step(n: usize) -> Vec<(&'static str, Change)> {
+fn step(n: usize) -> Vec<Change<'static>> {
     let users = ["罗密欧", "juliet", "nurse", "tybalt"];
     let (user, other) = (users[n % 4], users[(n / 4 + 1) % 4]);
     let address = |user| format!("{user}@localhost").parse::<Jid>().unwrap();
     let credential =
-        |password: String| Change::Credential(Credential::new(&password, b"salt", RULES).unwrap());
+        |password: String| AccountChange::Credential(Credential::new(&password, b"salt", RULES).unwrap());
     let contact = || {
         let name = Some(format!("number {n}\nof many"));
         Some(Contact {
@@ -295,33 +296,40 @@ fn step(n: usize) -> Vec<(&'static str, Change)> {
     };
     let change = match n % 19 {
         _ if n < 4 => credential(format!("password {n}")),
-        0 => Change::Removed,
+        0 => AccountChange::Removed,
         1 | 16 => credential(format!("new {n}")),
-        2 => Change::Contact(address(other), None),
+        2 => AccountChange::Contact(address(other), None),
         // Two accounts in one line: both or none.
         3 => {
             return vec![
-                (user, Change::Contact(address(other), contact())),
-                (other, Change::Contact(address(user), contact())),
+                Change::Account(user, AccountChange::Contact(address(other), contact())),
+                Change::Account(other, AccountChange::Contact(address(user), contact())),
             ]
         }
         4 | 5 => {
             let bytes = element("message", "jabber:client").to_string().into_bytes().into();
-            Change::Offline(OfflineMessage { number: n as u64, bytes })
+            AccountChange::Offline(OfflineMessage { number: n as u64, bytes })
         }
-        6 => Change::OfflineSent(n as u64 - 1),
-        7 | 8 => Change::VCard(StoredXml::of(&element("vCard", "vcard-temp"))),
-        9 => Change::VCard(None),
-        10 => Change::Private(element("a", "urn:a")),
-        11 => Change::Private(element("b", "urn:a")),
-        12 => Change::Private(Element::new("a", "urn:a")),
-        13 => Change::LastSeen(LastSeen { at: n as u64, status: Some("再见\n'".into()) }),
-        14 => Change::LastSeen(LastSeen { at: n as u64, status: None }),
-        17 | 18 => Change::Subscription(address(other), step_of_subscription(n, &address(other))),
-        15 => Change::Blocked(address(other), n % 2 == 0),
-        _ => Change::Contact(address(other), contact()),
+        6 => AccountChange::OfflineSent(n as u64 - 1),
+        7 | 8 => AccountChange::VCard(StoredXml::of(&element("vCard", "vcard-temp"))),
+        9 => AccountChange::VCard(None),
+        10 => AccountChange::Private(element("a", "urn:a")),
+        11 => AccountChange::Private(element("b", "urn:a")),
+        12 => AccountChange::Private(Element::new("a", "urn:a")),
+        13 => AccountChange::LastSeen(LastSeen { at: n as u64, status: Some("再见\n'".into()) }),
+        14 => AccountChange::LastSeen(LastSeen { at: n as u64, status: None }),
+        17 | 18 => AccountChange::Subscription(address(other), step_of_subscription(n, &address(other))),
+        15 => AccountChange::Blocked(address(other), n % 2 == 0),
+        _ => AccountChange::Contact(address(other), contact()),
     };
-    vec![(user, change)]
+    // Another kind of owner, alone and together with an account.
+    let note = |change| Change::Note("a <note>", change);
+    match n % 19 {
+        10 => vec![note(NoteChange::Text(format!("number {n}\nof many")))],
+        11 => vec![Change::Account(user, change), note(NoteChange::Text(format!("number {n}")))],
+        12 if n > 19 => vec![note(NoteChange::Removed)],
+        _ => vec![Change::Account(user, change)],
+    }
 }
 
 /// A step of a subscription: now a request comes, now it is granted.
@@ -340,34 +348,38 @@ fn step_of_subscription(n: usize, from: &Jid) -> SubscriptionState {
 }
 
 /// How many kinds of changes there are.
-const KINDS: usize = 10;
+const KINDS: usize = 12;
 const LAST_SEEN: usize = 7;
 
 /// Which kind it is. One that is new does not compile until it is here, and then the script must have it.
-fn kind(change: &Change) -> usize {
+fn kind(change: &Change<'_>) -> usize {
     match change {
-        Change::Credential(_) => 0,
-        Change::Removed => 1,
-        Change::Contact(..) => 2,
-        Change::Offline(_) => 3,
-        Change::OfflineSent(_) => 4,
-        Change::VCard(_) => 5,
-        Change::Private(_) => 6,
-        Change::LastSeen(_) => LAST_SEEN,
-        Change::Blocked(..) => 8,
-        Change::Subscription(..) => 9,
+        Change::Account(_, change) => match change {
+            AccountChange::Credential(_) => 0,
+            AccountChange::Removed => 1,
+            AccountChange::Contact(..) => 2,
+            AccountChange::Offline(_) => 3,
+            AccountChange::OfflineSent(_) => 4,
+            AccountChange::VCard(_) => 5,
+            AccountChange::Private(_) => 6,
+            AccountChange::LastSeen(_) => LAST_SEEN,
+            AccountChange::Blocked(..) => 8,
+            AccountChange::Subscription(..) => 9,
+        },
+        Change::Note(_, NoteChange::Text(_)) => 10,
+        Change::Note(_, NoteChange::Removed) => 11,
     }
 }
 
-/// All accounts as text, to be compared.
-fn state(accounts: &Accounts) -> String {
-    let mut users: Vec<String> = accounts
-        .names()
-        .iter()
-        .filter_map(|name| Some(account_to_element(name, accounts.get(name)?).to_string()))
-        .collect();
-    users.sort();
-    users.concat()
+/// All that is kept as text, to be compared.
+fn state(tables: &KeptTables) -> String {
+    let owners = COLLECTIONS.iter().flat_map(|collection| {
+        let names = (collection.names)(tables.kept()).into_iter();
+        names.filter_map(|name| Some((collection.write)(tables.kept(), &name)?.to_string()))
+    });
+    let mut owners: Vec<String> = owners.collect();
+    owners.sort();
+    owners.concat()
 }
 
 fn storage(disk: &FakeDisk) -> Storage {
@@ -378,11 +390,11 @@ const STEPS: usize = 120;
 
 /// The states that the script goes through, the empty one first.
 fn states() -> Vec<String> {
-    let mut accounts = no_accounts();
-    let mut states = vec![state(&accounts)];
+    let mut tables = nothing();
+    let mut states = vec![state(&tables)];
     for n in 0..STEPS {
-        step(n).into_iter().for_each(|(user, change)| accounts.apply(user, change));
-        states.push(state(&accounts));
+        step(n).into_iter().for_each(|change| tables.apply(change));
+        states.push(state(&tables));
     }
     states
 }
@@ -398,13 +410,13 @@ struct Progress {
 
 /// Runs the script until the disk stops. A second passes with each step.
 fn run(disk: &FakeDisk, durability: Durability, steps: usize, dice: &mut Dice) -> Progress {
-    let (mut accounts, mut safe) = (no_accounts(), 0);
+    let (mut tables, mut safe) = (nothing(), 0);
     let mut storage = Storage::on(Box::new(disk.clone()), "localhost", durability);
-    if storage.load(&mut accounts).is_err() {
+    if storage.load_into(&mut tables).is_err() {
         return Progress { safe, begun: 0 };
     }
     for n in 0..steps {
-        if !take(&mut storage, &mut accounts, n) {
+        if !take(&mut storage, &mut tables, n) {
             return Progress { safe, begun: n + 1 };
         }
         if dice.throw(3) == 0 {
@@ -413,22 +425,20 @@ fn run(disk: &FakeDisk, durability: Durability, steps: usize, dice: &mut Dice) -
             }
             let is_safe = durability != Durability::Never && storage.next_commit().is_none();
             // When somebody was last here waits for a sync that somebody else waits for.
-            let waited_for =
-                (0..=n).rev().find(|&n| step(n).iter().any(|(_, change)| kind(change) != LAST_SEEN));
+            let waited_for = (0..=n).rev().find(|&n| step(n).iter().any(|change| kind(change) != LAST_SEEN));
             safe = if is_safe { waited_for.map_or(0, |n| n + 1) } else { safe };
-            storage.maintain(&accounts);
+            storage.maintain(tables.kept());
         }
     }
     Progress { safe, begun: steps }
 }
 
 /// Records a step and does it. `false` if it is refused.
-fn take(storage: &mut Storage, accounts: &mut Accounts, n: usize) -> bool {
+fn take(storage: &mut Storage, tables: &mut KeptTables, n: usize) -> bool {
     let step = step(n);
-    let changes: Vec<_> = step.iter().map(|(user, change)| (*user, change)).collect();
-    let recorded = storage.record_all(&changes).is_ok();
+    let recorded = storage.record_all(&step).is_ok();
     if recorded {
-        step.into_iter().for_each(|(user, change)| accounts.apply(user, change));
+        step.into_iter().for_each(|change| tables.apply(change));
     }
     recorded
 }
@@ -445,13 +455,13 @@ const DURABILITIES: [Durability; 3] =
 /// Each kind, and each of them to an account that is there: a step that changes nothing would prove nothing.
 #[test]
 fn the_script_has_all_kinds_of_changes() {
-    let (mut accounts, mut had) = (no_accounts(), [0; KINDS]);
+    let (mut tables, mut had) = (nothing(), [0; KINDS]);
     for n in 0..STEPS {
-        let before = state(&accounts);
-        for (user, change) in step(n) {
+        let before = state(&tables);
+        for change in step(n) {
             let kind = kind(&change);
-            accounts.apply(user, change);
-            had[kind] += usize::from(state(&accounts) != before);
+            tables.apply(change);
+            had[kind] += usize::from(state(&tables) != before);
         }
     }
     assert!(had.iter().all(|&times| times > 1), "{had:?}");
@@ -471,11 +481,11 @@ fn the_disk_stops_at_each_operation() {
             let progress = run(&disk, durability, STEPS, &mut Dice(1));
             disk.0.borrow_mut().lose_power(&mut Dice(seed * 7919));
             let told = format!("{durability:?}, stopped at operation {stop_at}, seed {seed}, {progress:?}");
-            let mut accounts = no_accounts();
-            let loaded = storage(&disk).load(&mut accounts);
+            let mut tables = nothing();
+            let loaded = storage(&disk).load_into(&mut tables);
             assert!(loaded.is_ok(), "{told}: {loaded:?}");
             let possible = states.get(progress.safe..=progress.begun).unwrap_or_default();
-            let found = state(&accounts);
+            let found = state(&tables);
             assert!(possible.contains(&found), "{told}: this is there:\n{found}");
         }
     }
@@ -487,10 +497,10 @@ fn seconds_of_durability_are_the_most_that_is_lost() {
     let disk = healthy();
     let durability = Durability::Every(Duration::from_secs(7));
     let mut storage = Storage::on(Box::new(disk.clone()), "localhost", durability);
-    let mut accounts = no_accounts();
-    storage.load(&mut accounts).unwrap();
+    let mut tables = nothing();
+    storage.load_into(&mut tables).unwrap();
     for n in 0..STEPS {
-        assert!(take(&mut storage, &mut accounts, n));
+        assert!(take(&mut storage, &mut tables, n));
         let now = Duration::from_secs(n as u64);
         storage.commit(now).unwrap();
         let due = storage.next_commit().unwrap_or(now);
@@ -525,34 +535,34 @@ fn the_disk_is_ill_for_a_while() {
 }
 
 fn live_through(disk: &FakeDisk, durability: Durability, seed: u64) {
-    let mut accounts = no_accounts();
+    let mut tables = nothing();
     let mut running = Storage::on(Box::new(disk.clone()), "localhost", durability);
-    if running.load(&mut accounts).is_err() {
+    if running.load_into(&mut tables).is_err() {
         return;
     }
     // The states since the last one that is safe.
-    let mut possible = vec![state(&accounts)];
+    let mut possible = vec![state(&tables)];
     for n in 0..STEPS {
-        take(&mut running, &mut accounts, n);
-        possible.push(state(&accounts));
+        take(&mut running, &mut tables, n);
+        possible.push(state(&tables));
         if running.commit(Duration::from_secs(n as u64)).is_err() {
             // The server stops here. It has told nobody.
             break;
         }
-        let waits = step(n).iter().any(|(_, change)| kind(change) != LAST_SEEN);
+        let waits = step(n).iter().any(|change| kind(change) != LAST_SEEN);
         if waits && running.next_commit().is_none() && durability != Durability::Never {
             possible.drain(..possible.len() - 1);
         }
-        running.maintain(&accounts);
-        running.maintain(&accounts);
+        running.maintain(tables.kept());
+        running.maintain(tables.kept());
     }
     disk.0.borrow_mut().heal();
     if running.sync().is_ok() {
-        possible = vec![state(&accounts)];
+        possible = vec![state(&tables)];
     }
     disk.0.borrow_mut().lose_power(&mut Dice(seed));
-    let mut again = no_accounts();
-    let loaded = storage(disk).load(&mut again);
+    let mut again = nothing();
+    let loaded = storage(disk).load_into(&mut again);
     assert!(loaded.is_ok(), "{durability:?}, {seed}: {loaded:?}");
     assert!(possible.contains(&state(&again)), "{durability:?}, {seed}: this is there:\n{}", state(&again));
 }
@@ -587,9 +597,9 @@ fn a_journal_cut_at_any_byte_is_read_up_to_there() {
     assert!(content.len() > 300, "{name}: {}", content.len());
     for len in 0..content.len() {
         set_content(&disk, file, content[..len].to_vec());
-        let mut accounts = no_accounts();
-        storage(&disk).load(&mut accounts).unwrap();
-        assert!(states.contains(&state(&accounts)), "cut at {len}");
+        let mut tables = nothing();
+        storage(&disk).load_into(&mut tables).unwrap();
+        assert!(states.contains(&state(&tables)), "cut at {len}");
     }
 }
 
@@ -606,7 +616,7 @@ fn damage_in_what_was_synced_stops_the_start() {
         let mut damaged = content.clone();
         damaged[at] ^= 1;
         set_content(&disk, file, damaged);
-        let error = storage(&disk).load(&mut no_accounts()).expect_err(&format!("damaged at {at}"));
+        let error = storage(&disk).load_into(&mut nothing()).expect_err(&format!("damaged at {at}"));
         let StorageError::Damaged { at: said, .. } = error else { continue };
         assert!(said <= at as u64, "{said} is said, {at} it is");
     }
@@ -617,10 +627,10 @@ fn damage_in_what_was_synced_stops_the_start() {
 fn damage_in_what_was_closed_stops_the_start() {
     for durability in DURABILITIES {
         let disk = healthy();
-        let (mut accounts, mut running) =
-            (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", durability));
-        running.load(&mut accounts).unwrap();
-        assert!((0..6).all(|n| take(&mut running, &mut accounts, n)));
+        let (mut tables, mut running) =
+            (nothing(), Storage::on(Box::new(disk.clone()), "localhost", durability));
+        running.load_into(&mut tables).unwrap();
+        assert!((0..6).all(|n| take(&mut running, &mut tables, n)));
         running.sync().unwrap();
         let operations = disk.0.borrow().operations;
         running.sync().unwrap();
@@ -632,11 +642,11 @@ fn damage_in_what_was_closed_stops_the_start() {
             let mut damaged = closed.clone();
             damaged[at] ^= 1;
             set_content(&disk, file, damaged);
-            let mut again = no_accounts();
-            match storage(&disk).load(&mut again) {
+            let mut again = nothing();
+            match storage(&disk).load_into(&mut again) {
                 Err(StorageError::Damaged { at: said, .. }) => assert!(said <= at as u64),
                 // A mark has the damage itself.
-                Ok(()) => assert!(at >= marks && state(&again) == state(&accounts), "{durability:?}, {at}"),
+                Ok(()) => assert!(at >= marks && state(&again) == state(&tables), "{durability:?}, {at}"),
                 Err(other) => panic!("{other}"),
             }
             set_content(&disk, file, closed.clone());
@@ -649,10 +659,10 @@ fn damage_in_what_was_closed_stops_the_start() {
 #[test]
 fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
     let disk = healthy();
-    let (mut accounts, mut running) =
-        (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", Durability::Never));
-    running.load(&mut accounts).unwrap();
-    assert!((0..6).all(|n| take(&mut running, &mut accounts, n)));
+    let (mut tables, mut running) =
+        (nothing(), Storage::on(Box::new(disk.clone()), "localhost", Durability::Never));
+    running.load_into(&mut tables).unwrap();
+    assert!((0..6).all(|n| take(&mut running, &mut tables, n)));
     let (name, file) = newest(&disk, "journal");
     let whole = content(&disk, file);
     let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
@@ -660,7 +670,7 @@ fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
         let mut damaged = whole.clone();
         damaged[at] ^= 1;
         set_content(&disk, file, damaged.clone());
-        match storage(&disk).load(&mut no_accounts()) {
+        match storage(&disk).load_into(&mut nothing()) {
             // With the line break before it, it is the last line that has the damage.
             Ok(()) => {
                 let aside = disk.0.borrow_mut().names.remove(&format!("{name}.damaged")).unwrap();
@@ -678,24 +688,24 @@ fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
 #[test]
 fn what_is_behind_a_hole_is_put_aside() {
     let disk = healthy();
-    let (mut accounts, mut running) =
-        (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", Durability::Never));
-    running.load(&mut accounts).unwrap();
-    assert!((0..6).all(|n| take(&mut running, &mut accounts, n)));
+    let (mut tables, mut running) =
+        (nothing(), Storage::on(Box::new(disk.clone()), "localhost", Durability::Never));
+    running.load_into(&mut tables).unwrap();
+    assert!((0..6).all(|n| take(&mut running, &mut tables, n)));
     let (name, file) = newest(&disk, "journal");
     let mut holed = content(&disk, file);
     let head = holed.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     holed[head + 100..head + 120].fill(0);
     set_content(&disk, file, holed.clone());
-    let mut again = no_accounts();
-    storage(&disk).load(&mut again).unwrap();
-    assert_eq!((again.len(), content(&disk, file).len()), (0, head));
+    let mut again = nothing();
+    storage(&disk).load_into(&mut again).unwrap();
+    assert_eq!((again.accounts.len(), content(&disk, file).len()), (0, head));
     let aside = disk.0.borrow().names[&format!("{name}.damaged")];
     assert_eq!(content(&disk, aside), holed[head..]);
     // A head is synced before anything is written behind it.
     holed[10] = 0;
     set_content(&disk, file, holed);
-    assert!(matches!(storage(&disk).load(&mut no_accounts()), Err(StorageError::Damaged { at: 0, .. })));
+    assert!(matches!(storage(&disk).load_into(&mut nothing()), Err(StorageError::Damaged { at: 0, .. })));
 }
 
 /// The process is killed, another one goes on, and then the power goes: what the first had not synced is not taken for damage
@@ -706,13 +716,13 @@ fn the_next_process_makes_safe_what_it_has_read() {
         let disk = healthy();
         for from in [0, 5] {
             let mut running = Storage::on(Box::new(disk.clone()), "localhost", Durability::Never);
-            let mut accounts = no_accounts();
-            running.load(&mut accounts).unwrap();
-            (from..from + 5).for_each(|n| assert!(take(&mut running, &mut accounts, n)));
+            let mut tables = nothing();
+            running.load_into(&mut tables).unwrap();
+            (from..from + 5).for_each(|n| assert!(take(&mut running, &mut tables, n)));
         }
         disk.0.borrow_mut().lose_power(&mut Dice(seed * 7919));
-        let mut found = no_accounts();
-        let loaded = storage(&disk).load(&mut found);
+        let mut found = nothing();
+        let loaded = storage(&disk).load_into(&mut found);
         assert!(loaded.is_ok() && states()[5..=10].contains(&state(&found)), "{seed}: {loaded:?}");
     }
 }
@@ -727,13 +737,13 @@ fn damage_in_a_snapshot_stops_the_start() {
         let mut damaged = content.clone();
         damaged[at] ^= 1;
         set_content(&disk, file, damaged);
-        let error = storage(&disk).load(&mut no_accounts()).expect_err(&format!("damaged at {at}"));
+        let error = storage(&disk).load_into(&mut nothing()).expect_err(&format!("damaged at {at}"));
         let StorageError::Damaged { at: said, file } = error else { continue };
         assert!(said <= at as u64 && file == name, "{said} is said, {at} it is");
     }
     for cut in 0..content.len() {
         set_content(&disk, file, content[..cut].to_vec());
-        storage(&disk).load(&mut no_accounts()).expect_err(&format!("cut at {cut}"));
+        storage(&disk).load_into(&mut nothing()).expect_err(&format!("cut at {cut}"));
     }
 }
 
@@ -746,7 +756,7 @@ fn a_missing_file_stops_the_start() {
     let journal = snapshot.replace("snapshot", "journal");
     for name in [&snapshot, &journal] {
         let file = disk.0.borrow_mut().names.remove(name).unwrap();
-        let error = storage(&disk).load(&mut no_accounts()).expect_err(name);
+        let error = storage(&disk).load_into(&mut nothing()).expect_err(name);
         assert!(matches!(error, StorageError::Missing { .. }), "{name}: {error:?}");
         disk.0.borrow_mut().names.insert(name.clone(), file);
     }
@@ -754,25 +764,25 @@ fn a_missing_file_stops_the_start() {
     let head = content(&disk, file).iter().position(|&byte| byte == b'\n').unwrap() + 1;
     let short = content(&disk, file)[..head].to_vec();
     set_content(&disk, file, short);
-    let error = storage(&disk).load(&mut no_accounts()).unwrap_err();
+    let error = storage(&disk).load_into(&mut nothing()).unwrap_err();
     assert!(matches!(error, StorageError::Damaged { .. }), "{error:?}");
 }
 
 #[test]
 fn a_full_disk_refuses_changes_and_heals() {
     let disk = healthy();
-    let mut accounts = no_accounts();
+    let mut tables = nothing();
     let mut storage_in_use = storage(&disk);
-    storage_in_use.load(&mut accounts).unwrap();
+    storage_in_use.load_into(&mut tables).unwrap();
     for n in 0..STEPS {
         disk.0.borrow_mut().full = n % 3 == 1;
-        assert_eq!(take(&mut storage_in_use, &mut accounts, n), n % 3 != 1);
+        assert_eq!(take(&mut storage_in_use, &mut tables, n), n % 3 != 1);
         storage_in_use.commit(Duration::ZERO).unwrap();
-        while !storage_in_use.maintain(&accounts) {}
+        while !storage_in_use.maintain(tables.kept()) {}
     }
-    let mut again = no_accounts();
-    storage(&disk).load(&mut again).unwrap();
-    assert_eq!(state(&again), state(&accounts));
+    let mut again = nothing();
+    storage(&disk).load_into(&mut again).unwrap();
+    assert_eq!(state(&again), state(&tables));
 }
 
 /// Accounts whose passwords change for ever, on a disk with room for them and one snapshot more: a change is refused now and
@@ -782,12 +792,12 @@ fn what_a_full_disk_leaves_can_be_made_smaller() {
     for (size, restarts) in (4_100..9_000).step_by(97).flat_map(|size| [(size, false), (size, true)]) {
         let disk = healthy();
         disk.0.borrow_mut().size = Some(size);
-        let (mut accounts, mut running) = (no_accounts(), storage(&disk));
-        running.load(&mut accounts).unwrap();
+        let (mut tables, mut running) = (nothing(), storage(&disk));
+        running.load_into(&mut tables).unwrap();
         let (mut refused, mut in_a_row) = (0, 0);
         for n in 0..300 {
             let credential = Credential::new(&"x".repeat(1 + n % 50), b"salt", RULES).unwrap();
-            let recorded = record(&mut running, &mut accounts, ["a", "b", "c"][n % 3], credential);
+            let recorded = record(&mut running, &mut tables, ["a", "b", "c"][n % 3], credential);
             running.commit(Duration::ZERO).unwrap();
             in_a_row = if recorded { 0 } else { in_a_row + 1 };
             assert!(in_a_row < 3, "{size}: no more changes are recorded after {n}");
@@ -796,52 +806,109 @@ fn what_a_full_disk_leaves_can_be_made_smaller() {
             }
             refused += 1;
             if restarts {
-                running = restarted(&disk, &mut accounts);
+                running = restarted(&disk, &mut tables);
                 // It learns that the disk is full.
                 let credential = Credential::new(&"x".repeat(50), b"salt", RULES).unwrap();
-                record(&mut running, &mut accounts, "a", credential);
+                record(&mut running, &mut tables, "a", credential);
             }
-            while !running.maintain(&accounts) {}
+            while !running.maintain(tables.kept()) {}
         }
         assert!(refused > 0 || size > 6_000, "{size} bytes are too many to prove anything");
-        restarted(&disk, &mut accounts);
+        restarted(&disk, &mut tables);
     }
 }
 
 /// Records a password. `false` if it is refused.
-fn record(storage: &mut Storage, accounts: &mut Accounts, name: &str, credential: Credential) -> bool {
-    let change = Change::Credential(credential);
-    let recorded = storage.record_all(&[(name, &change)]).is_ok();
+fn record(storage: &mut Storage, tables: &mut KeptTables, name: &str, credential: Credential) -> bool {
+    let change = [Change::Account(name, AccountChange::Credential(credential))];
+    let recorded = storage.record_all(&change).is_ok();
     if recorded {
-        accounts.apply(name, change);
+        change.into_iter().for_each(|change| tables.apply(change));
     }
     recorded
 }
 
 /// The storage of another process, which finds all that is there.
-fn restarted(disk: &FakeDisk, accounts: &mut Accounts) -> Storage {
-    let (mut storage, known) = (storage(disk), state(accounts));
-    *accounts = no_accounts();
-    storage.load(accounts).unwrap();
-    assert_eq!(state(accounts), known);
+fn restarted(disk: &FakeDisk, tables: &mut KeptTables) -> Storage {
+    let (mut storage, known) = (storage(disk), state(tables));
+    *tables = nothing();
+    storage.load_into(tables).unwrap();
+    assert_eq!(state(tables), known);
     storage
+}
+
+/// A step of a subscription is short, however long the contact's name, groups and request are.
+#[test]
+fn what_a_step_of_a_subscription_writes() {
+    let disk = healthy();
+    let (mut tables, mut running) = (nothing(), storage(&disk));
+    running.load_into(&mut tables).unwrap();
+    let request = Element::new("presence", "jabber:client").with_text("x".repeat(10_000));
+    let before = Contact {
+        listed: true,
+        name: Some("x".repeat(10_000)),
+        groups: vec!["x".repeat(10_000)],
+        subscription: Subscription::NonePendingIn,
+        approved: false,
+        request: Some(Box::new(request)),
+    };
+    let after = before.after(before.subscription.outbound(SubscriptionType::Subscribe));
+    let address: Jid = "juliet@localhost".parse().unwrap();
+    let steps = [
+        AccountChange::Contact(address.clone(), Some(before.clone())),
+        AccountChange::Subscription(address, after.state_since(&before)),
+    ];
+    let [whole, step] = steps.map(|change| {
+        let before = running.status().recorded_bytes;
+        running.record_all(&[Change::Account("romeo", change)]).unwrap();
+        running.status().recorded_bytes - before
+    });
+    assert!(whole > 30_000 && step < 250, "{whole}, then {step}");
+}
+
+/// When somebody was last here is written at once, and synced with what comes next or at the end.
+#[test]
+fn what_nobody_waits_for_is_synced_with_the_next() {
+    for durability in DURABILITIES {
+        let disk = healthy();
+        let (mut tables, mut running) =
+            (nothing(), Storage::on(Box::new(disk.clone()), "localhost", durability));
+        running.load_into(&mut tables).unwrap();
+        let gone = |at| Change::Account("a", AccountChange::LastSeen(LastSeen { at, status: None }));
+        let synced = || disk.0.borrow().files[newest(&disk, "journal").1].synced;
+        let (head, hour) = (synced(), Duration::from_secs(3_600));
+        running.record_all(&[gone(1)]).unwrap();
+        running.commit(hour).unwrap();
+        assert_eq!((running.next_commit(), synced()), (None, head));
+        let text = NoteChange::Text(String::new());
+        running.record_all(&[gone(2), Change::Note("a", text)]).unwrap();
+        running.commit(2 * hour).unwrap();
+        let all = content(&disk, newest(&disk, "journal").1).len();
+        let wanted = if durability == Durability::Never { head } else { all };
+        assert_eq!((running.next_commit(), synced()), (None, wanted));
+        running.record_all(&[gone(3)]).unwrap();
+        running.sync().unwrap();
+        assert_eq!(synced(), content(&disk, newest(&disk, "journal").1).len());
+    }
 }
 
 /// Nothing is recorded that could not be read.
 #[test]
 fn what_is_too_long_for_a_line_is_refused_or_written_as_several() {
     let disk = healthy();
-    let (mut accounts, mut running) = (no_accounts(), storage(&disk));
-    running.load(&mut accounts).unwrap();
+    let (mut tables, mut running) = (nothing(), storage(&disk));
+    running.load_into(&mut tables).unwrap();
     let called = |bytes: usize| {
         let contact = Contact { listed: true, name: Some("x".repeat(bytes)), ..Contact::default() };
-        Change::Contact(format!("a{bytes}@b").parse().unwrap(), Some(contact))
+        AccountChange::Contact(format!("a{bytes}@b").parse().unwrap(), Some(contact))
     };
-    let mut takes = |change: Change| {
-        let recorded = running.record_all(&[("juliet", &change)]).is_ok();
-        recorded.then(|| accounts.apply("juliet", change)).is_some()
+    let mut takes = |change: AccountChange| {
+        let change = [Change::Account("juliet", change)];
+        let recorded = running.record_all(&change).is_ok();
+        change.into_iter().filter(|_| recorded).for_each(|change| tables.apply(change));
+        recorded
     };
-    assert!(takes(Change::Credential(Credential::new("secret", b"salt", RULES).unwrap())));
+    assert!(takes(AccountChange::Credential(Credential::new("secret", b"salt", RULES).unwrap())));
     let longest = (0..MAX_LINE_BYTES).rev().find(|&bytes| takes(called(bytes))).unwrap();
     assert!(longest > MAX_LINE_BYTES - 300 && !takes(called(longest + 1)));
     assert_eq!(
@@ -851,12 +918,12 @@ fn what_is_too_long_for_a_line_is_refused_or_written_as_several() {
     // All is in one account, which is longer than a line.
     assert!((1..6).all(|n| takes(called(longest - n))));
     running.commit(Duration::ZERO).unwrap();
-    while !running.maintain(&accounts) {}
+    while !running.maintain(tables.kept()) {}
     let snapshot = content(&disk, newest(&disk, "snapshot").1);
     assert!(snapshot.len() > 5 * MAX_LINE_BYTES);
-    let mut again = no_accounts();
-    storage(&disk).load(&mut again).unwrap();
-    assert_eq!(state(&again), state(&accounts));
+    let mut again = nothing();
+    storage(&disk).load_into(&mut again).unwrap();
+    assert_eq!(state(&again), state(&tables));
     assert!(!running.status().refuses);
 }
 
@@ -865,10 +932,10 @@ fn what_is_too_long_for_a_line_is_refused_or_written_as_several() {
 fn a_sync_that_failed_is_not_tried_again() {
     for durability in [Durability::Always, Durability::Every(Duration::from_secs(1))] {
         let disk = healthy();
-        let (mut accounts, mut storage) =
-            (no_accounts(), Storage::on(Box::new(disk.clone()), "localhost", durability));
-        storage.load(&mut accounts).unwrap();
-        assert!(take(&mut storage, &mut accounts, 0));
+        let (mut tables, mut storage) =
+            (nothing(), Storage::on(Box::new(disk.clone()), "localhost", durability));
+        storage.load_into(&mut tables).unwrap();
+        assert!(take(&mut storage, &mut tables, 0));
         let next = disk.0.borrow().operations + 1;
         disk.0.borrow_mut().ill = next..next + 1;
         disk.0.borrow_mut().illness = Illness::Refuses;
@@ -882,10 +949,10 @@ fn a_sync_that_failed_is_not_tried_again() {
 #[test]
 fn a_snapshot_that_failed_is_not_tried_in_each_turn() {
     let disk = healthy();
-    let (mut accounts, mut storage) = (no_accounts(), storage(&disk));
-    storage.load(&mut accounts).unwrap();
+    let (mut tables, mut storage) = (nothing(), storage(&disk));
+    storage.load_into(&mut tables).unwrap();
     for n in 0.. {
-        take(&mut storage, &mut accounts, n);
+        take(&mut storage, &mut tables, n);
         storage.commit(Duration::ZERO).unwrap();
         if content(&disk, newest(&disk, "journal").1).len() > 1_000 {
             break;
@@ -893,11 +960,11 @@ fn a_snapshot_that_failed_is_not_tried_in_each_turn() {
     }
     disk.0.borrow_mut().full = true;
     for _ in 0..10 {
-        storage.maintain(&accounts);
+        storage.maintain(tables.kept());
     }
     let before = disk.0.borrow().operations;
     for _ in 0..10 {
-        assert!(storage.maintain(&accounts));
+        assert!(storage.maintain(tables.kept()));
     }
     assert_eq!(disk.0.borrow().operations, before);
 }
@@ -911,7 +978,7 @@ fn a_newer_format_is_refused_and_left_alone() {
         // It may be that this version understands nothing of it.
         let newer = text.replace("sum=", "other=").into_bytes();
         set_content(&disk, file, newer.clone());
-        let error = storage(&disk).load(&mut no_accounts()).unwrap_err();
+        let error = storage(&disk).load_into(&mut nothing()).unwrap_err();
         assert!(matches!(error, StorageError::Newer { .. }), "{kind}: {error:?}");
         assert_eq!(content(&disk, file), newer);
     }
@@ -923,24 +990,24 @@ fn the_accounts_of_another_domain_are_not_ours() {
         let disk = finished(steps);
         assert_eq!(super::files::domain(&mut disk.clone()).unwrap().as_deref(), Some("localhost"));
         let mut other = Storage::on(Box::new(disk.clone()), "chat.lan", Durability::Always);
-        let error = other.load(&mut no_accounts()).unwrap_err();
+        let error = other.load_into(&mut nothing()).unwrap_err();
         assert!(matches!(error, StorageError::OtherDomain { .. }), "{error:?}");
     }
 }
 
-fn repaired(disk: &FakeDisk) -> (Vec<String>, Accounts) {
+fn repaired(disk: &FakeDisk) -> (Vec<String>, KeptTables) {
     let report = repair(Box::new(disk.clone()), "localhost").unwrap();
-    let mut accounts = no_accounts();
-    storage(disk).load(&mut accounts).unwrap();
-    (report, accounts)
+    let mut tables = nothing();
+    storage(disk).load_into(&mut tables).unwrap();
+    (report, tables)
 }
 
 #[test]
 fn a_repair_keeps_every_line_that_is_whole() {
-    let mut wanted = no_accounts();
+    let mut wanted = nothing();
     let whole = finished(STEPS);
-    storage(&whole).load(&mut wanted).unwrap();
-    assert_eq!(repaired(&whole).0, [format!("all is whole: {} accounts", wanted.len())]);
+    storage(&whole).load_into(&mut wanted).unwrap();
+    assert_eq!(repaired(&whole).0, [format!("all is whole: {} accounts", wanted.accounts.len())]);
     let (journal, journal_file) = newest(&whole, "journal");
     let (snapshot, snapshot_file) = newest(&whole, "snapshot");
     for (name, file) in [(snapshot, snapshot_file), (journal, journal_file)] {
@@ -953,17 +1020,17 @@ fn a_repair_keeps_every_line_that_is_whole() {
             let mut damaged = before.clone();
             damaged[at] ^= 1;
             set_content(&disk, file, damaged.clone());
-            if !matches!(storage(&disk).load(&mut no_accounts()), Err(StorageError::Damaged { .. })) {
+            if !matches!(storage(&disk).load_into(&mut nothing()), Err(StorageError::Damaged { .. })) {
                 continue;
             }
-            let (report, accounts) = repaired(&disk);
+            let (report, tables) = repaired(&disk);
             assert!(report.len() >= 3 && report[0].contains(&name), "{report:?}");
             let aside = disk.0.borrow().names[&format!("{name}.damaged")];
             assert_eq!(content(&disk, aside), damaged);
             // A line is of two accounts at most, and two lines are one if what is damaged is what parts them.
-            let lost = wanted.names().iter().filter(|name| !accounts.exists(name)).count();
+            let lost = wanted.accounts.names().iter().filter(|name| !tables.accounts.exists(name)).count();
             assert!(lost <= 2, "damaged at {at} of {name}: {lost} accounts are lost");
-            assert_eq!(repaired(&disk).0, [format!("all is whole: {} accounts", accounts.len())]);
+            assert_eq!(repaired(&disk).0, [format!("all is whole: {} accounts", tables.accounts.len())]);
         }
     }
 }
@@ -989,8 +1056,8 @@ fn a_repair_stops_at_any_operation_and_is_done_again() {
         // Accounts have no order, so it may be done a little earlier.
         let _ = repair(Box::new(disk.clone()), "localhost");
         disk.0.borrow_mut().lose_power(&mut Dice(seed * 31));
-        let (report, accounts) = repaired(&disk);
-        assert!(accounts.len() >= 2, "stopped at {stop_at}: {report:?}");
+        let (report, tables) = repaired(&disk);
+        assert!(tables.accounts.len() >= 2, "stopped at {stop_at}: {report:?}");
     }
 }
 
@@ -1000,7 +1067,7 @@ fn a_repair_without_a_file_keeps_the_rest() {
     let (name, _) = newest(&disk, "journal");
     let snapshot = newest(&disk, "snapshot").0.replace("snapshot", "journal");
     disk.0.borrow_mut().names.remove(&snapshot).unwrap();
-    let (report, accounts) = repaired(&disk);
+    let (report, tables) = repaired(&disk);
     assert_eq!(report[0], format!("{snapshot} is missing"));
-    assert!(accounts.len() > 1, "{name}: {report:?}");
+    assert!(tables.accounts.len() > 1, "{name}: {report:?}");
 }

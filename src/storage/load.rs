@@ -13,19 +13,19 @@ use super::files::{self, ReadJournal, UNFINISHED};
 use super::journal::Journal;
 use super::reserve::Reserve;
 use super::store::Storage;
-use crate::tables::portable::{self, read_account};
-use crate::tables::Accounts;
+use crate::tables::portable::NS;
+use crate::tables::{KeptTables, Take, COLLECTIONS};
 use crate::xml::Element;
 
 /// Bytes that are copied at a time.
 const PIECE_BYTES: usize = 64 * 1024;
 
 impl Storage {
-    /// Reads all accounts, and goes on with the newest journal.
-    pub(crate) fn load(&mut self, accounts: &mut Accounts) -> Result<(), StorageError> {
+    /// Has `take` do again all that was recorded, and goes on with the newest journal.
+    pub(crate) fn load(&mut self, take: &mut Take<'_>) -> Result<(), StorageError> {
         let names = self.disk.names()?;
         let newest = files::numbers(&names, "snapshot").last().copied();
-        let mut take = |element: &Element| apply(accounts, element);
+        let mut take = |element: &Element| read(element, take);
         let mut needed = 0;
         let mut domain = None;
         if let Some(number) = newest {
@@ -47,8 +47,12 @@ impl Storage {
         self.clean_up(&names, from)?;
         self.reserve = Reserve::find(&mut *self.disk, &names)?;
         self.go_on_with(journals, from)?;
-        log::info!("{} accounts were read", accounts.len());
         Ok(())
+    }
+
+    /// The same, into tables that are only read in.
+    pub(super) fn load_into(&mut self, tables: &mut KeptTables) -> Result<(), StorageError> {
+        self.load(&mut |change| tables.apply(change))
     }
 
     /// Goes on with the last journal that anything was written into.
@@ -125,14 +129,13 @@ impl Storage {
     }
 }
 
-/// Does what an element says: a `<user/>`, or several. `false` if it is neither.
-pub(super) fn apply(accounts: &mut Accounts, element: &Element) -> bool {
-    if element.is("users", portable::NS) {
-        return element.children().all(|user| apply(accounts, user));
+/// Takes out what a line says: of one owner, or of several. `false` if that is not understood.
+pub(super) fn read(line: &Element, take: &mut Take<'_>) -> bool {
+    if line.is("users", NS) {
+        return line.children().all(|element| read(element, take));
     }
-    let Some(user) = read_account(element) else { return false };
-    user.changes.into_iter().for_each(|change| accounts.apply(&user.name, change));
-    true
+    let collection = COLLECTIONS.iter().find(|collection| line.is(collection.element, NS));
+    collection.is_some_and(|collection| (collection.read)(line, take))
 }
 
 /// The numbers of the journals from the one of the newest snapshot on, all of which must be there.

@@ -10,9 +10,9 @@ use std::io;
 use super::disk::{Disk, Folder};
 use super::error::StorageError;
 use super::files::{self, Piece, Pieces};
-use super::load::apply;
+use super::load::read;
 use super::store::{Durability, Storage};
-use crate::tables::{Accounts, PasswordRules};
+use crate::tables::{Accounts, KeptTables, PasswordRules};
 
 impl Storage {
     /// Puts a folder in order that cannot be read any more, and says for people what it found and did.
@@ -24,16 +24,16 @@ impl Storage {
     }
 }
 
-/// Accounts that are read and written and never asked.
-fn no_accounts() -> Accounts {
-    Accounts::new(PasswordRules { iterations: 1, keeps_passwords: true }, b"")
+/// Tables that are read and written and never asked.
+fn nothing() -> KeptTables {
+    KeptTables::new(Accounts::new(PasswordRules { iterations: 1, keeps_passwords: true }, b""))
 }
 
 pub(super) fn repair(disk: Box<dyn Disk>, domain: &str) -> Result<Vec<String>, StorageError> {
     let mut storage = Storage::on(disk, domain, Durability::Always);
-    let mut accounts = no_accounts();
-    let mut report = match storage.load(&mut accounts) {
-        Ok(()) => return Ok(vec![format!("all is whole: {} accounts", accounts.len())]),
+    let mut tables = nothing();
+    let mut report = match storage.load_into(&mut tables) {
+        Ok(()) => return Ok(vec![format!("all is whole: {} accounts", tables.accounts.len())]),
         Err(error @ (StorageError::Damaged { .. } | StorageError::Missing { .. })) => {
             vec![error_line(&error)]
         }
@@ -48,7 +48,7 @@ pub(super) fn repair(disk: Box<dyn Disk>, domain: &str) -> Result<Vec<String>, S
         report.push(format!("{name} is now {aside}"));
     }
     storage.disk().sync_names()?;
-    report.push(format!("{} accounts were kept", salvage.accounts.len()));
+    report.push(format!("{} accounts were kept", salvage.tables.accounts.len()));
     Ok(report)
 }
 
@@ -62,7 +62,7 @@ fn error_line(error: &StorageError) -> String {
 
 /// What there is of a folder.
 struct Salvage {
-    accounts: Accounts,
+    tables: KeptTables,
     damaged: Vec<String>,
     remarks: Vec<String>,
     /// The highest number of a file.
@@ -74,7 +74,7 @@ impl Salvage {
         let snapshots = files::numbers(names, "snapshot");
         let journals = files::numbers(names, "journal");
         let last = snapshots.iter().chain(&journals).copied().max().unwrap_or_default();
-        let mut salvage = Self { accounts: no_accounts(), damaged: Vec::new(), remarks: Vec::new(), last };
+        let mut salvage = Self { tables: nothing(), damaged: Vec::new(), remarks: Vec::new(), last };
         let mut numbers = [snapshots.as_slice(), journals.as_slice()].concat();
         numbers.sort_unstable();
         numbers.dedup();
@@ -82,7 +82,7 @@ impl Salvage {
             if snapshots.contains(&number) {
                 if files::read_snapshot(disk, number, |_| true).is_ok() {
                     // What came before is in it, or was gone when it was made.
-                    salvage.accounts = no_accounts();
+                    salvage.tables = nothing();
                 }
                 salvage.read(disk, files::snapshot(number))?;
             }
@@ -101,7 +101,7 @@ impl Salvage {
             let good = match piece {
                 Piece::Newer => return Err(StorageError::Newer { file: name }),
                 Piece::Damaged | Piece::Hole => false,
-                Piece::Users(element) => apply(&mut self.accounts, &element),
+                Piece::Users(element) => read(&element, &mut |change| self.tables.apply(change)),
                 Piece::Head(_) | Piece::End { .. } | Piece::Frame(_) => true,
             };
             damaged += usize::from(!good);
@@ -116,7 +116,7 @@ impl Salvage {
     /// Writes it as a new pair.
     fn write(&self, mut storage: Storage, report: &mut Vec<String>) -> io::Result<Storage> {
         report.extend(self.remarks.iter().cloned());
-        storage.write_anew(self.last + 1, &self.accounts)?;
+        storage.write_anew(self.last + 1, self.tables.kept())?;
         Ok(storage)
     }
 }

@@ -16,8 +16,8 @@ use super::files::{self, MAX_LINE_BYTES, UNFINISHED};
 use super::journal::{remove_if_there, Journal};
 use super::line;
 use super::reserve::Reserve;
-use crate::tables::portable::{self, read_account};
-use crate::tables::{Account, Accounts, Change, Recorder, StorageStatus};
+use crate::tables::portable::NS;
+use crate::tables::{Change, Collection, Kept, Recorder, StorageStatus, COLLECTIONS};
 use crate::xml::Element;
 
 /// The smallest journal that a snapshot is made for. Tests make many of few changes.
@@ -60,9 +60,16 @@ pub struct Storage {
 
 /// A snapshot that is being written.
 struct Snapshot {
-    names: Vec<Box<str>>,
+    /// Who is still to be written, by kinds of owners.
+    left: Vec<(&'static Collection, Vec<Box<str>>)>,
     lines: u64,
     bytes: u64,
+}
+
+impl Snapshot {
+    fn next(&mut self) -> Option<(&'static Collection, Box<str>)> {
+        self.left.iter_mut().find_map(|(collection, names)| Some((*collection, names.pop()?)))
+    }
 }
 
 impl Storage {
@@ -154,31 +161,33 @@ impl Storage {
     }
 
     /// Begins the next pair. From here on changes go to the new journal; the snapshot follows, slice by slice.
-    fn begin_snapshot(&mut self, accounts: &Accounts) -> io::Result<()> {
+    fn begin_snapshot(&mut self, kept: Kept<'_>) -> io::Result<()> {
         self.journal.mend(&mut *self.disk)?;
         self.journal.sync(&mut *self.disk)?;
         self.next_journal()?;
-        self.open_snapshot(accounts)
+        self.open_snapshot(kept)
     }
 
-    fn open_snapshot(&mut self, accounts: &Accounts) -> io::Result<()> {
+    fn open_snapshot(&mut self, kept: Kept<'_>) -> io::Result<()> {
         remove_if_there(&mut *self.disk, UNFINISHED)?;
         let head = files::snapshot_head(&self.domain);
         self.disk.append(UNFINISHED, &head)?;
-        self.snapshot = Some(Snapshot { names: accounts.names(), lines: 0, bytes: head.len() as u64 });
+        let left = COLLECTIONS.iter().map(|collection| (collection, (collection.names)(kept))).collect();
+        self.snapshot = Some(Snapshot { left, lines: 0, bytes: head.len() as u64 });
         Ok(())
     }
 
     /// Writes the next slice of a snapshot. `true` once it is finished and has its name.
-    fn write_slice(&mut self, accounts: &Accounts) -> io::Result<bool> {
+    fn write_slice(&mut self, kept: Kept<'_>) -> io::Result<bool> {
         let Some(snapshot) = &mut self.snapshot else { return Ok(true) };
         let mut slice = Vec::new();
         while slice.len() < SLICE_BYTES {
-            let Some(name) = snapshot.names.pop() else { break };
-            let Some(account) = accounts.get(&name) else { continue };
-            snapshot.lines += write_account(&name, account, &mut slice);
+            let Some((collection, name)) = snapshot.next() else { break };
+            // It may have gone since.
+            let Some(element) = (collection.write)(kept, &name) else { continue };
+            snapshot.lines += write_whole(collection, &element, &mut slice);
         }
-        let finished = snapshot.names.is_empty();
+        let finished = snapshot.left.iter().all(|(_, names)| names.is_empty());
         if finished {
             files::snapshot_end(snapshot.lines, self.journal.bytes, &mut slice);
         }
@@ -212,10 +221,10 @@ impl Storage {
     }
 
     /// Writes a whole pair with a number that nobody had, and nothing else: repairs.
-    pub(super) fn write_anew(&mut self, number: u64, accounts: &Accounts) -> io::Result<()> {
+    pub(super) fn write_anew(&mut self, number: u64, kept: Kept<'_>) -> io::Result<()> {
         self.journal = Journal::begin(&mut *self.disk, number, &self.domain, 0)?;
-        self.open_snapshot(accounts)?;
-        while !self.write_slice(accounts)? {}
+        self.open_snapshot(kept)?;
+        while !self.write_slice(kept)? {}
         Ok(())
     }
 
@@ -256,9 +265,9 @@ impl Storage {
 }
 
 impl Recorder for Storage {
-    fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()> {
+    fn record_all(&mut self, changes: &[Change<'_>]) -> io::Result<()> {
         let Some(element) = element_of(changes) else { return Ok(()) };
-        self.record(element, !changes.iter().all(|(_, change)| change.can_wait()))
+        self.record(element, !changes.iter().all(Change::can_wait))
     }
 
     fn commit(&mut self, now: Duration) -> io::Result<()> {
@@ -298,9 +307,9 @@ impl Recorder for Storage {
         }
     }
 
-    fn maintain(&mut self, accounts: &Accounts) -> bool {
+    fn maintain(&mut self, kept: Kept<'_>) -> bool {
         let done = if self.snapshot.is_some() {
-            self.write_slice(accounts).map(|finished| {
+            self.write_slice(kept).map(|finished| {
                 if finished {
                     self.remove_old();
                 }
@@ -308,7 +317,7 @@ impl Recorder for Storage {
             })
         } else if self.wants_snapshot() {
             self.retry_at = 0;
-            self.begin_snapshot(accounts).map(|()| false)
+            self.begin_snapshot(kept).map(|()| false)
         } else {
             Ok(self.grow_reserve())
         };
@@ -316,25 +325,27 @@ impl Recorder for Storage {
     }
 }
 
-/// Appends the lines of an account and tells how many they are: one, or else one for each thing in it.
-fn write_account(name: &str, account: &Account, out: &mut Vec<u8>) -> u64 {
+/// Appends the lines of all that is kept for an owner, and tells how many they are: one, or else one for each thing in it.
+fn write_whole(collection: &Collection, element: &Element, out: &mut Vec<u8>) -> u64 {
     let start = out.len();
-    let element = portable::account_to_element(name, account);
-    line::write(&element, out);
+    line::write(element, out);
     if out.len() - start <= MAX_LINE_BYTES {
         return 1;
     }
     out.truncate(start);
-    let changes = read_account(&element).map(|user| user.changes).unwrap_or_default();
-    changes.iter().for_each(|change| line::write(&portable::change_to_element(name, change), out));
-    changes.len() as u64
+    let mut lines = 0;
+    (collection.read)(element, &mut |change| {
+        line::write(&change.to_element(), out);
+        lines += 1;
+    });
+    lines
 }
 
 /// One line for changes that happen together.
-fn element_of(changes: &[(&str, &Change)]) -> Option<Element> {
-    let mut elements = changes.iter().map(|(user, change)| portable::change_to_element(user, change));
+fn element_of(changes: &[Change<'_>]) -> Option<Element> {
+    let mut elements = changes.iter().map(Change::to_element);
     match changes {
         [] | [_] => elements.next(),
-        _ => Some(elements.fold(Element::new("users", portable::NS), Element::with)),
+        _ => Some(elements.fold(Element::new("users", NS), Element::with)),
     }
 }

@@ -1,6 +1,6 @@
 //! Who may log in, and what is kept for them.
 //!
-//! An account is a localpart at the one domain. All that outlives a session hangs on it, and changes only by a [`Change`]
+//! An account is a localpart at the one domain. All that outlives a session hangs on it, and changes only by a [`AccountChange`]
 //! ([`super::Tables::change`]), so that whoever records the changes has recorded all. Questions about passwords are
 //! answered with the same work for a name that nobody has, so that nobody learns which names are taken.
 //! Left out on purpose: who may make, change or end an account.
@@ -11,7 +11,7 @@ use super::blocklist::Blocklist;
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
-use super::{Change, Contact, LastSeen, StoredXml};
+use super::{AccountChange, Contact, LastSeen, StoredXml};
 use crate::crypto::codec::{legacy_digest, same_secret, Hmac};
 use crate::crypto::scram::Keys;
 use crate::xml::Element;
@@ -168,7 +168,7 @@ impl Accounts {
     }
 
     /// Does what a change says. What is for an account that is not there is for nobody.
-    pub(crate) fn apply(&mut self, name: &str, change: Change) {
+    pub(crate) fn apply(&mut self, name: &str, change: AccountChange) {
         self.keys_only -= usize::from(self.has_only_keys(name));
         self.apply_to(name, change);
         self.keys_only += usize::from(self.has_only_keys(name));
@@ -178,25 +178,27 @@ impl Accounts {
         self.get(name).is_some_and(|account| account.credential.password.is_none())
     }
 
-    fn apply_to(&mut self, name: &str, change: Change) {
+    fn apply_to(&mut self, name: &str, change: AccountChange) {
         match (self.by_name.get_mut(name), change) {
-            (Some(account), Change::Credential(credential)) => account.credential = credential,
-            (None, Change::Credential(credential)) => {
+            (Some(account), AccountChange::Credential(credential)) => account.credential = credential,
+            (None, AccountChange::Credential(credential)) => {
                 self.by_name.insert(name.into(), Account::new(credential));
             }
-            (_, Change::Removed) => {
+            (_, AccountChange::Removed) => {
                 self.by_name.remove(name);
             }
-            (Some(account), Change::Contact(address, contact)) => account.roster.set(address, contact),
-            (Some(account), Change::Subscription(address, state)) => {
+            (Some(account), AccountChange::Contact(address, contact)) => account.roster.set(address, contact),
+            (Some(account), AccountChange::Subscription(address, state)) => {
                 account.roster.set_subscription(address, state);
             }
-            (Some(account), Change::Offline(message)) => account.offline.add(message),
-            (Some(account), Change::OfflineSent(number)) => account.offline.remove_through(number),
-            (Some(account), Change::VCard(vcard)) => account.vcard = vcard,
-            (Some(account), Change::Private(element)) => account.set_private(&element),
-            (Some(account), Change::Blocked(address, blocked)) => account.blocklist.set(address, blocked),
-            (Some(account), Change::LastSeen(seen)) => account.last_seen = Some(seen),
+            (Some(account), AccountChange::Offline(message)) => account.offline.add(message),
+            (Some(account), AccountChange::OfflineSent(number)) => account.offline.remove_through(number),
+            (Some(account), AccountChange::VCard(vcard)) => account.vcard = vcard,
+            (Some(account), AccountChange::Private(element)) => account.set_private(&element),
+            (Some(account), AccountChange::Blocked(address, blocked)) => {
+                account.blocklist.set(address, blocked)
+            }
+            (Some(account), AccountChange::LastSeen(seen)) => account.last_seen = Some(seen),
             (None, _) => (),
         }
     }
@@ -244,7 +246,7 @@ mod tests {
 
     fn set(accounts: &mut Accounts, password: &str) {
         let credential = Credential::new(password, b"salt", accounts.rules).unwrap();
-        accounts.apply("a", Change::Credential(credential));
+        accounts.apply("a", AccountChange::Credential(credential));
     }
 
     #[test]
@@ -256,7 +258,7 @@ mod tests {
             assert!(!accounts.has_password("b", "nobody has this password"));
             set(&mut accounts, "other");
             assert!(accounts.has_password("a", "other") && !accounts.has_password("a", "secret"));
-            accounts.apply("a", Change::Removed);
+            accounts.apply("a", AccountChange::Removed);
             assert!(!accounts.has_password("a", "other"));
         }
     }
@@ -276,14 +278,14 @@ mod tests {
         let rules = PasswordRules { keeps_passwords: false, ..accounts.rules };
         for name in ["a", "b"] {
             let keys = Credential::new("other", b"salt", rules).unwrap();
-            accounts.apply(name, Change::Credential(keys));
+            accounts.apply(name, AccountChange::Credential(keys));
             assert!(accounts.has_password(name, "other") && !accounts.has_password(name, "secret"));
         }
         set(&mut accounts, "secret");
         assert!(accounts.has_password("a", "secret") && accounts.has_password("b", "other"));
         assert_eq!(accounts.keys_only, 1);
-        accounts.apply("b", Change::Removed);
-        accounts.apply("b", Change::Removed);
+        accounts.apply("b", AccountChange::Removed);
+        accounts.apply("b", AccountChange::Removed);
         assert!(accounts.has_password("a", "secret") && accounts.keys_only == 0);
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::portable::Part;
-use super::Change;
+use super::AccountChange;
 use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::jid::Jid;
@@ -82,14 +82,14 @@ pub(super) const PART: Part = Part {
     read: |user| user.children().filter(|part| part.ns() == ns::BLOCKING).flat_map(read).collect(),
 };
 
-fn read(part: &Element) -> Vec<Change> {
+fn read(part: &Element) -> Vec<AccountChange> {
     let blocked = match part.name() {
         "blocklist" | "block" => true,
         "unblock" => false,
         _ => return Vec::new(),
     };
     let addresses = part.children().filter_map(|item| item.attr("jid")?.parse().ok());
-    addresses.map(|address| Change::Blocked(address, blocked)).collect()
+    addresses.map(|address| AccountChange::Blocked(address, blocked)).collect()
 }
 
 #[cfg(test)]

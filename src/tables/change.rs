@@ -1,6 +1,6 @@
-//! What can change of what is kept for an account, and that it was recorded.
+//! What can change of what is kept, by kinds of owners, and that it was recorded.
 //!
-//! A change says how things are afterwards, not how they came to be so: applying one twice is applying it once.
+//! A new kind of owner is a variant of [`Change`] and a line in [`super::kept`]. A change says how things are afterwards, not how they came to be so: applying one twice is applying it once.
 //! Left out on purpose: sessions and failed logins, which end with the process.
 
 use std::fmt;
@@ -8,14 +8,41 @@ use std::io;
 use std::time::Duration;
 
 use super::credential::Credential;
-use super::{Accounts, Contact, LastSeen, OfflineMessage, StoredXml, SubscriptionState};
+#[cfg(test)]
+use super::notes::NoteChange;
+use super::{portable, Contact, Kept, LastSeen, OfflineMessage, StoredXml, SubscriptionState};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
 
+/// A change of what is kept for one owner.
+#[derive(Debug)]
+pub(crate) enum Change<'o> {
+    /// The account of this localpart.
+    Account(&'o str, AccountChange),
+    #[cfg(test)]
+    Note(&'o str, NoteChange),
+}
+
+impl Change<'_> {
+    /// Whether nobody waits for it to be safe: it may be synced with the next one that somebody waits for.
+    pub(crate) fn can_wait(&self) -> bool {
+        matches!(self, Self::Account(_, AccountChange::LastSeen(_)))
+    }
+
+    /// As a line of the journal says it.
+    pub(crate) fn to_element(&self) -> Element {
+        match self {
+            Self::Account(name, change) => portable::change_to_element(name, change),
+            #[cfg(test)]
+            Self::Note(name, change) => super::notes::change_to_element(name, change),
+        }
+    }
+}
+
 /// A change of one account.
 #[derive(Debug)]
-pub(crate) enum Change {
+pub(crate) enum AccountChange {
     /// It is made, or has another password.
     Credential(Credential),
     /// It is ended, with all that was kept for it.
@@ -38,18 +65,10 @@ pub(crate) enum Change {
     LastSeen(LastSeen),
 }
 
-impl Change {
-    /// Whether nobody waits for it to be safe: it may be synced with the next one that somebody waits for.
-    pub(crate) fn can_wait(&self) -> bool {
-        matches!(self, Self::LastSeen(_))
-    }
-}
-
 /// Whoever writes changes down.
 pub(crate) trait Recorder {
-    /// Takes down changes that are about to happen, each with whose account it is of: all of them or none. If that fails
-    /// none must happen.
-    fn record_all(&mut self, changes: &[(&str, &Change)]) -> io::Result<()>;
+    /// Takes down changes that are about to happen: all of them or none. If that fails none must happen.
+    fn record_all(&mut self, changes: &[Change<'_>]) -> io::Result<()>;
 
     /// Returns once all that was recorded is as safe as was asked for. If that fails, nobody may be told of it.
     fn commit(&mut self, now: Duration) -> io::Result<()>;
@@ -64,7 +83,7 @@ pub(crate) trait Recorder {
     fn status(&self) -> StorageStatus;
 
     /// Does a little of what is to be done from time to time. `false` if there is more.
-    fn maintain(&mut self, accounts: &Accounts) -> bool;
+    fn maintain(&mut self, kept: Kept<'_>) -> bool;
 }
 
 /// How the data folder is.

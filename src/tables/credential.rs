@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::portable::{Part, SCRAM};
-use super::{AccountError, Change};
+use super::{AccountChange, AccountError};
 use crate::crypto::codec::{base64, from_base64, DIGEST_BYTES};
 use crate::crypto::scram::Keys;
 use crate::xml::writer::can_hold;
@@ -56,7 +56,7 @@ impl fmt::Debug for Credential {
 /// XEP-0227 4.2 and 4.3.
 pub(super) const PART: Part = Part {
     write: |account, user| write(account.credential(), user),
-    read: |user| read(user).map(Change::Credential).into_iter().collect(),
+    read: |user| read(user).map(AccountChange::Credential).into_iter().collect(),
 };
 
 /// The keys, and the password where it is kept.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::portable::Part;
-use super::Change;
+use super::AccountChange;
 use crate::xml::Element;
 
 /// The end of an account's presence.
@@ -52,9 +52,9 @@ pub(super) fn to_element(seen: &LastSeen) -> Element {
     }
 }
 
-fn read(query: &Element) -> Option<Change> {
+fn read(query: &Element) -> Option<AccountChange> {
     let status = Some(query.text()).filter(|status| !status.is_empty()).map(Into::into);
-    Some(Change::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
+    Some(AccountChange::LastSeen(LastSeen { at: query.attr("at")?.parse().ok()?, status }))
 }
 
 #[cfg(test)]

@@ -8,8 +8,11 @@ mod change;
 mod command_sessions;
 mod credential;
 mod in_flight;
+mod kept;
 mod last_seen;
 mod login_throttle;
+#[cfg(test)]
+pub(crate) mod notes;
 mod offline;
 pub(crate) mod portable;
 mod private;
@@ -30,10 +33,11 @@ use crate::xmpp::error::{Condition, StanzaError};
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use blocklist::{blocklist_element, Blocklist};
 pub use change::StorageStatus;
-pub(crate) use change::{Change, NotRecorded, Recorder};
+pub(crate) use change::{AccountChange, Change, NotRecorded, Recorder};
 pub(crate) use command_sessions::{CommandSessions, NoCommandSession};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use in_flight::InFlight;
+pub(crate) use kept::{Collection, Kept, KeptTables, Take, COLLECTIONS};
 pub(crate) use last_seen::LastSeen;
 pub(crate) use login_throttle::LoginThrottle;
 pub(crate) use offline::OfflineMessage;
@@ -56,23 +60,37 @@ pub(crate) struct Tables {
 }
 
 impl Tables {
-    /// The one way in which anything changes that outlives a session. It is recorded before it happens.
-    pub(crate) fn change(&mut self, user: &str, change: Change) -> Result<(), NotRecorded> {
+    /// Changes an account.
+    pub(crate) fn change(&mut self, user: &str, change: AccountChange) -> Result<(), NotRecorded> {
         self.change_all(vec![(user, change)])
     }
 
-    /// The same for changes that only make sense together: all of them happen or none, whatever becomes of the power.
-    pub(crate) fn change_all(&mut self, changes: Vec<(&str, Change)>) -> Result<(), NotRecorded> {
-        let recorded: Vec<_> = changes.iter().map(|(user, change)| (*user, change)).collect();
-        self.record(&recorded)?;
-        changes.into_iter().for_each(|(user, change)| self.accounts.apply(user, change));
+    /// Changes accounts together.
+    pub(crate) fn change_all(&mut self, changes: Vec<(&str, AccountChange)>) -> Result<(), NotRecorded> {
+        self.keep(changes.into_iter().map(|(user, change)| Change::Account(user, change)).collect())
+    }
+
+    /// The one way in which anything changes that outlives a session. It is recorded before it happens: all of it
+    /// happens or nothing, whatever becomes of the power.
+    pub(crate) fn keep(&mut self, changes: Vec<Change<'_>>) -> Result<(), NotRecorded> {
+        self.record(&changes)?;
+        changes.into_iter().for_each(|change| self.apply(change));
         Ok(())
+    }
+
+    /// Does what a change says.
+    pub(crate) fn apply(&mut self, change: Change<'_>) {
+        match change {
+            Change::Account(name, change) => self.accounts.apply(name, change),
+            #[cfg(test)]
+            Change::Note(..) => (),
+        }
     }
 
     /// No message of `user` up to this number waits any more, for they are being sent. The one change that is recorded after it
     /// has happened: else whoever is killed before they are sent would never send them.
     pub(crate) fn send_offline(&mut self, user: &str, number: u64) {
-        self.accounts.apply(user, Change::OfflineSent(number));
+        self.accounts.apply(user, AccountChange::OfflineSent(number));
         if self.recorder.is_some() {
             self.in_flight.note(user, number);
         }
@@ -83,6 +101,16 @@ impl Tables {
         self.record_sent();
         self.in_flight.send();
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.commit(now))
+    }
+
+    /// Does a little of the recorder's work. `false` if there is more.
+    pub(crate) fn maintain(&mut self) -> bool {
+        let kept = Kept {
+            accounts: &self.accounts,
+            #[cfg(test)]
+            notes: &notes::Notes::default(),
+        };
+        self.recorder.as_mut().map_or(true, |recorder| recorder.maintain(kept))
     }
 
     /// Makes safe all that was recorded and all that was sent.
@@ -96,14 +124,15 @@ impl Tables {
     pub(crate) fn record_sent(&mut self) {
         for (user, number) in self.in_flight.take_sent() {
             let is_there = self.accounts.offline(&user).is_some_and(|offline| offline.sent() >= number);
-            if is_there && self.record(&[(&user, &Change::OfflineSent(number))]).is_err() {
+            if is_there && self.record(&[Change::Account(&user, AccountChange::OfflineSent(number))]).is_err()
+            {
                 log::error!("{user}: messages were sent that will come again after a restart, for this could not be recorded");
             }
         }
     }
 
     /// Records what the caller then makes happen, without asking anything else in between.
-    pub(crate) fn record(&mut self, changes: &[(&str, &Change)]) -> Result<(), NotRecorded> {
+    pub(crate) fn record(&mut self, changes: &[Change<'_>]) -> Result<(), NotRecorded> {
         match &mut self.recorder {
             Some(recorder) => recorder.record_all(changes).map_err(|_| NotRecorded),
             None => Ok(()),
@@ -121,7 +150,7 @@ impl Tables {
             return Err(AccountError::Exists);
         }
         let credential = Credential::new(password, salt, self.accounts.rules)?;
-        self.change(name, Change::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+        self.change(name, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
 
     /// Changes an account's password.
@@ -135,7 +164,7 @@ impl Tables {
             return Err(AccountError::Unknown);
         }
         let credential = Credential::new(password, salt, self.accounts.rules)?;
-        self.change(name, Change::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+        self.change(name, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::portable::{Part, NS};
-use super::Change;
+use super::AccountChange;
 use crate::xml::{ns, writer, Element, Node, Reader, XmlLimits};
 
 /// A message that waits.
@@ -120,7 +120,7 @@ pub(super) fn to_element<'m>(
 }
 
 /// Messages that another server has exported have no numbers, and get the first ones.
-fn read(part: &Element) -> Vec<Change> {
+fn read(part: &Element) -> Vec<AccountChange> {
     let number = |text: &str| text.parse::<u64>().ok();
     let sent = part.attr("sent").and_then(number);
     let numbered = part.attr("numbers").map(|numbers| numbers.split(' ').filter_map(number).collect());
@@ -129,9 +129,9 @@ fn read(part: &Element) -> Vec<Change> {
     let kept = messages.map(|(message, number)| {
         let mut bytes = Vec::new();
         writer::write(message, ns::CLIENT, &mut bytes);
-        Change::Offline(OfflineMessage { number, bytes: bytes.into() })
+        AccountChange::Offline(OfflineMessage { number, bytes: bytes.into() })
     });
-    sent.map(Change::OfflineSent).into_iter().chain(kept).collect()
+    sent.map(AccountChange::OfflineSent).into_iter().chain(kept).collect()
 }
 
 #[cfg(test)]

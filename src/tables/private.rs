@@ -3,7 +3,7 @@
 //! Left out on purpose: what it means; it is kept as it came ([`super::stored_xml`]).
 
 use super::portable::Part;
-use super::{Change, StoredXml};
+use super::{AccountChange, StoredXml};
 use crate::xml::Element;
 
 /// XEP-0227 4.8.
@@ -14,7 +14,7 @@ pub(super) const PART: Part = Part {
     },
     read: |user| {
         let queries = user.children().filter(|part| part.is("query", NS));
-        queries.flat_map(Element::children).cloned().map(Change::Private).collect()
+        queries.flat_map(Element::children).cloned().map(AccountChange::Private).collect()
     },
 };
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::portable::{Part, NS as PORTABLE};
 use super::subscription::{Step, Subscription};
-use super::{Account, Change};
+use super::{Account, AccountChange};
 use crate::crypto::codec::sha1;
 use crate::xml::ns;
 use crate::xml::Element;
@@ -252,9 +252,9 @@ pub(super) fn state_to_element(address: &Jid, state: &SubscriptionState) -> Elem
     state.request.as_deref().cloned().into_iter().fold(element, Element::with)
 }
 
-fn read(user: &Element) -> Vec<Change> {
+fn read(user: &Element) -> Vec<AccountChange> {
     let contacts = read_contacts(user).into_iter();
-    let contacts = contacts.map(|(address, contact)| Change::Contact(address, contact));
+    let contacts = contacts.map(|(address, contact)| AccountChange::Contact(address, contact));
     let states = user.children().filter(|part| part.is(SUBSCRIPTION, PORTABLE)).filter_map(read_state);
     contacts.chain(states).collect()
 }
@@ -301,7 +301,7 @@ fn read_item(item: &Element) -> Option<(Jid, Option<Contact>)> {
     Some((address, Some(contact)))
 }
 
-fn read_state(element: &Element) -> Option<Change> {
+fn read_state(element: &Element) -> Option<AccountChange> {
     let is = |name, value| element.attr(name) == Some(value);
     let subscription = element.attr("subscription")?;
     let state = SubscriptionState {
@@ -310,7 +310,7 @@ fn read_state(element: &Element) -> Option<Change> {
         approved: is("approved", "true"),
         request: element.child("presence", ns::CLIENT).cloned().map(Box::new),
     };
-    Some(Change::Subscription(element.attr("jid")?.parse().ok()?, state))
+    Some(AccountChange::Subscription(element.attr("jid")?.parse().ok()?, state))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Left out on purpose: what it means (XEP-0054); it is kept as it came ([`super::stored_xml`]).
 
 use super::portable::Part;
-use super::{Change, StoredXml};
+use super::{AccountChange, StoredXml};
 use crate::xml::Element;
 
 /// XEP-0227 4.7.
@@ -14,7 +14,7 @@ pub(super) const PART: Part = Part {
     },
     read: |user| {
         let vcards = user.children().filter(|part| part.is("vCard", NS));
-        vcards.map(|vcard| Change::VCard(StoredXml::of(vcard))).collect()
+        vcards.map(|vcard| AccountChange::VCard(StoredXml::of(vcard))).collect()
     },
 };
 
