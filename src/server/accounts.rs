@@ -1,7 +1,7 @@
 //! What a host program does to accounts: changes and ends them, takes them out and in, and asks how things are.
 //!
 //! Read first: [`Server`]. Whoever calls this may do anything; what a client may do is in [`crate::features`].
-//! Left out on purpose: [`Server::add_account`], which stands with the server.
+//! Left out on purpose: [`Server::add_account`], which stands in `local.rs`.
 
 use std::fmt;
 
@@ -81,7 +81,7 @@ impl Server {
     /// If there is no such account, or it cannot be recorded. Then nothing has changed, and nobody was told anything.
     pub fn remove_account(&mut self, name: &str, now: Now) -> Result<(), AccountError> {
         let address = self.address_of(name)?;
-        let (_, mut ctx) = self.lend(now);
+        let (_, mut ctx) = self.context(now);
         remove(&mut ctx, &address)?;
         self.finish_closing(now);
         Ok(())
