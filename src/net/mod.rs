@@ -1,8 +1,12 @@
-//! Sockets, readiness and the system's clock: the only rooms that know mio.
+//! Sockets, readiness and the system's clock: the only folder that knows mio.
 //!
 //! Left out on purpose: what the bytes mean.
 
+mod connection;
+mod listener;
 mod reactor;
+mod read_queue;
 mod system;
+mod transport;
 
 pub use reactor::Reactor;

@@ -1,44 +1,35 @@
 //! The server with its sockets: one thread, one poll, every connection.
 //!
 //! Read first: [`Server`], and epoll(7) on edge-triggered readiness. A turn is: wait, accept, read a little from each
-//! readable socket, do what is due, then write once to each stream that has something to send. Of those who are not logged
-//! in yet only a few are read from in a turn, so that a storm of them does not stall those who are. A read that fills the
-//! buffer puts its socket in line for the next turn; one that does not has emptied it. Sockets are registered for
-//! both directions from the start, which costs nothing while they are idle, and are never registered again.
-//! Left out on purpose: signals, files, flags; the program or the host has those.
+//! readable connection (`read_queue.rs` says from which), do what is due, then write once to each stream that has
+//! something to send. Left out on purpose: signals, files, flags; the program or the host has those.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use mio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
+use super::connection::{Connection, Connections, Input, Output};
+use super::listener::{Listener, ACCEPT_BACKOFF};
+use super::read_queue::ReadQueue;
 use super::system::{self, Clock};
+use super::transport::Transport;
 use crate::im::ctx::Now;
-use crate::outbox::Close;
 use crate::server::{Server, StreamId};
 use crate::storage::{Storage, StorageError};
 use crate::xmpp::config::Config;
 use crate::xmpp::peer::Peer;
-use crate::xmpp::slab::drop_vacant;
 
 /// Tokens: listeners from 0, then what the host watches, then connections by the slots of their streams.
 const WATCHED: Token = Token(1_023);
 const FIRST_CONNECTION: usize = 1_024;
 /// Bytes read from one connection in one turn.
 const READ_BYTES: usize = 16_384;
-/// Connections accepted from one listener in one turn.
-const ACCEPTS: usize = 64;
-/// Connections read from in one turn that are not logged in. Proving a password can take a millisecond.
-const NEWCOMERS: usize = 16;
 /// Events taken from the system in one turn.
 const EVENTS: usize = 1_024;
-/// How long a listener rests when the system has no more descriptors, unless a connection ends before.
-const REST: Duration = Duration::from_secs(1);
 
 /// A server and its sockets.
 ///
@@ -52,10 +43,9 @@ pub struct Reactor {
     /// not told of those.
     may_have_events: bool,
     listeners: Vec<Listener>,
-    /// By the slot of the stream's id.
-    connections: Vec<Option<Connection>>,
+    connections: Connections,
     /// Those that may have more to read.
-    readable: Lines,
+    readable: ReadQueue,
     /// Those whose connection is gone, which the server has not been told.
     lost: Vec<StreamId>,
     scratch: Box<[u8]>,
@@ -68,56 +58,6 @@ pub struct Reactor {
     has_work: bool,
     /// What the host watches was ready.
     woken: bool,
-}
-
-struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
-    /// Connections may be waiting, from this time on; `None` if none are.
-    waiting_from: Option<Duration>,
-}
-
-struct Connection {
-    id: StreamId,
-    socket: TcpStream,
-    /// In [`Reactor::readable`].
-    in_line: bool,
-    /// The system took less than was offered; it says when it takes more.
-    blocked: bool,
-    /// The system says that the end of what the peer sends has arrived; it says so only once.
-    end_in_sight: bool,
-    /// The peer sends no more.
-    ended_by_peer: bool,
-    /// We send no more; what still comes is thrown away.
-    ended_by_us: bool,
-}
-
-/// Who waits to be read from.
-#[derive(Default)]
-struct Lines {
-    members: Vec<StreamId>,
-    /// Those who are not logged in.
-    newcomers: VecDeque<StreamId>,
-}
-
-impl Lines {
-    fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.newcomers.is_empty()
-    }
-
-    fn push(&mut self, id: StreamId, server: &Server) {
-        match server.is_logged_in(id) {
-            true => self.members.push(id),
-            false => self.newcomers.push_back(id),
-        }
-    }
-
-    /// Whose turn it is: all members, and then some newcomers.
-    fn take_turn(&mut self) -> Vec<StreamId> {
-        let mut turn = std::mem::take(&mut self.members);
-        turn.extend(self.newcomers.drain(..NEWCOMERS.min(self.newcomers.len())));
-        turn
-    }
 }
 
 impl Reactor {
@@ -145,19 +85,15 @@ impl Reactor {
 
     fn serve(server: Server, addresses: &[SocketAddr]) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let mut listeners = Vec::new();
-        for &address in addresses {
-            listeners.push(listen(&poll, address, listeners.len()).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-            })?);
-        }
+        let listen = |(number, &address)| Listener::bind(poll.registry(), Token(number), address);
+        let listeners = addresses.iter().enumerate().map(listen).collect::<io::Result<_>>()?;
         Ok(Self {
             server,
             poll,
             events: mio::Events::with_capacity(EVENTS),
             listeners,
-            connections: Vec::new(),
-            readable: Lines::default(),
+            connections: Connections::default(),
+            readable: ReadQueue::default(),
             lost: Vec::new(),
             writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -171,7 +107,7 @@ impl Reactor {
 
     /// The addresses that are listened on, in the order of [`Reactor::bind`], with the ports that were picked.
     pub fn local_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.listeners.iter().map(|listener| listener.address)
+        self.listeners.iter().map(Listener::address)
     }
 
     /// The server: its accounts, claims, events. What it has to send goes out at the next turn.
@@ -193,7 +129,7 @@ impl Reactor {
         if self.may_have_events || self.has_work || !self.readable.is_empty() || self.server.is_dirty() {
             return Some(Duration::ZERO);
         }
-        let accepts = self.listeners.iter().filter_map(|listener| listener.waiting_from);
+        let accepts = self.listeners.iter().filter_map(Listener::accept_at);
         let next = accepts.chain(self.next_tick).chain(self.server.next_commit()).min()?;
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
@@ -231,11 +167,8 @@ impl Reactor {
         self.server.shut_down(self.clock.now());
         let patience = self.clock.now().monotonic + self.server.config().limits.closing_time;
         let mut served = Ok(());
-        while served.is_ok()
-            && self.connections.iter().any(Option::is_some)
-            && self.clock.now().monotonic < patience
-        {
-            served = self.poll_once(Some(REST));
+        while served.is_ok() && !self.connections.is_empty() && self.clock.now().monotonic < patience {
+            served = self.poll_once(Some(ACCEPT_BACKOFF));
         }
         self.server.sync().and(served)
     }
@@ -283,31 +216,29 @@ impl Reactor {
         self.forget_lost();
         if self.connections.is_empty() {
             // Wherever this lies, the system could take back nothing that was freed below it.
-            self.readable = Lines::default();
+            self.readable = ReadQueue::default();
         }
         self.has_work = !self.server.maintain();
         Ok(())
     }
 
-    /// Puts into line what the system said is ready.
+    /// Notes what the system said is ready.
     fn note_events(&mut self) {
         for event in &self.events {
             let Token(number) = event.token();
             self.woken |= event.token() == WATCHED;
             if let Some(listener) = self.listeners.get_mut(number) {
-                listener.waiting_from = Some(Duration::ZERO);
+                listener.set_ready();
                 continue;
             }
             let slot = number.wrapping_sub(FIRST_CONNECTION);
-            let Some(Some(connection)) = self.connections.get_mut(slot) else { continue };
-            connection.end_in_sight |= event.is_read_closed() || event.is_error();
-            if event.is_writable() && connection.blocked {
-                connection.blocked = false;
+            let Some(connection) = self.connections.in_slot(slot) else { continue };
+            let end_in_sight = event.is_read_closed() || event.is_error();
+            if event.is_writable() && connection.set_writable() {
                 self.writable.push(connection.id);
             }
-            if (event.is_readable() || connection.end_in_sight) && !connection.in_line {
-                connection.in_line = true;
-                self.readable.push(connection.id, &self.server);
+            if (event.is_readable() || end_in_sight) && connection.set_readable(end_in_sight) {
+                self.readable.push(connection.id, self.server.is_logged_in(connection.id));
             }
         }
     }
@@ -315,145 +246,68 @@ impl Reactor {
     fn accept_waiting(&mut self) {
         let now = self.clock.now().monotonic;
         for index in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS {
-                let Some(listener) = self.listeners.get_mut(index) else { return };
-                if !listener.waiting_from.is_some_and(|from| from <= now) {
-                    break;
-                }
-                match listener.socket.accept() {
-                    Ok((socket, address)) => self.welcome(socket, address),
-                    Err(error) => match error.kind() {
-                        ErrorKind::WouldBlock => listener.waiting_from = None,
-                        // Of this one connection, which is gone again.
-                        ErrorKind::Interrupted
-                        | ErrorKind::ConnectionAborted
-                        | ErrorKind::ConnectionReset => (),
-                        _ => {
-                            log::error!("cannot accept on {}: {error}; will try again", listener.address);
-                            listener.waiting_from = Some(now + REST);
-                        }
-                    },
-                }
+            let Some(listener) = self.listeners.get_mut(index) else { return };
+            for (transport, peer) in listener.accept(now) {
+                self.add(transport, peer);
             }
         }
     }
 
-    fn welcome(&mut self, mut socket: TcpStream, address: SocketAddr) {
-        let Some(id) = self.server.open(Peer { address: Some(address) }, self.clock.now()) else {
+    /// Opens a stream for a connection that came.
+    fn add(&mut self, mut transport: Transport, peer: Peer) {
+        let Some(id) = self.server.open(peer, self.clock.now()) else {
             // Whoever does not take this at once goes without it. Closing over what has come would take it back.
-            let _ = socket.write(&self.server.refusal());
-            let _ = socket.read(&mut self.scratch);
+            let _ = transport.write(&self.server.refusal());
+            let _ = transport.read(&mut self.scratch);
             return;
         };
         let token = Token(FIRST_CONNECTION + id.slot());
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let ready = socket
-            .set_nodelay(true)
-            .and_then(|()| self.poll.registry().register(&mut socket, token, interest));
-        if let Err(error) = ready {
-            log::error!("{id} {address} cannot be served: {error}");
+        if let Err(error) = transport.register(self.poll.registry(), token) {
+            log::error!("{id} {peer} cannot be served: {error}");
             return self.server.hung_up(id, self.clock.now());
         }
-        while self.connections.len() <= id.slot() {
-            self.connections.push(None);
-        }
-        let connection = Connection {
-            id,
-            socket,
-            in_line: false,
-            blocked: false,
-            end_in_sight: false,
-            ended_by_peer: false,
-            ended_by_us: false,
-        };
-        if let Some(slot) = self.connections.get_mut(id.slot()) {
-            *slot = Some(connection);
-        }
+        self.connections.insert(Connection::new(id, transport));
     }
 
-    /// Reads once. The socket is put in line again if there may be more.
+    /// Reads once. The connection is queued again if there may be more.
     fn read(&mut self, id: StreamId) {
-        let Some(connection) = connection(&mut self.connections, id) else { return };
-        connection.in_line = false;
-        if connection.ended_by_peer {
-            return;
-        }
-        match connection.socket.read(&mut self.scratch) {
-            Ok(0) => self.ended_by_peer(id),
-            Ok(read) => {
-                if read == self.scratch.len() || connection.end_in_sight {
-                    connection.in_line = true;
-                    self.readable.push(id, &self.server);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.is_queued = false;
+        match connection.read(&mut self.scratch) {
+            Input::Bytes { count, more } => {
+                if more {
+                    connection.is_queued = true;
+                    self.readable.push(id, self.server.is_logged_in(id));
                 }
-                if !connection.ended_by_us {
-                    let bytes = self.scratch.get(..read).unwrap_or_default();
+                let bytes = self.scratch.get(..count).unwrap_or_default();
+                if !bytes.is_empty() {
                     self.server.receive(id, bytes, self.clock.now());
                 }
             }
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock => (),
-                ErrorKind::Interrupted => {
-                    connection.in_line = true;
-                    self.readable.push(id, &self.server);
-                }
-                _ => self.drop_connection(id),
-            },
-        }
-    }
-
-    /// The peer sends no more. It may still take what we have for it (netcat does), unless it has that already.
-    fn ended_by_peer(&mut self, id: StreamId) {
-        let Some(connection) = connection(&mut self.connections, id) else { return };
-        connection.ended_by_peer = true;
-        if connection.ended_by_us {
-            self.drop_connection(id);
-        } else {
-            self.server.half_closed(id, self.clock.now());
+            // It may still take what we have for it (netcat does).
+            Input::HalfClosed => self.server.half_closed(id, self.clock.now()),
+            Input::Over => self.drop_connection(id),
         }
     }
 
     /// Writes what the system takes of what waits.
     fn flush(&mut self, id: StreamId) {
         loop {
-            let Some(connection) = connection(&mut self.connections, id) else { return };
-            let outgoing = self.server.outgoing(id);
-            match (outgoing.close, outgoing.bytes) {
-                (Close::Now, _) => return self.drop_connection(id),
-                _ if connection.blocked => return,
-                (Close::No, []) => return,
-                (Close::WhenSent, []) if connection.ended_by_peer => return self.drop_connection(id),
-                (Close::WhenSent, []) => {
-                    // Closing at once could destroy what is still under way to the peer, if the peer is still sending.
-                    connection.ended_by_us = true;
-                    if connection.socket.shutdown(Shutdown::Write).is_err() {
-                        self.drop_connection(id);
-                    }
-                    return;
-                }
-                (_, bytes) => match connection.socket.write(bytes) {
-                    Ok(written) => self.server.sent(id, written),
-                    Err(error) => match error.kind() {
-                        ErrorKind::WouldBlock => connection.blocked = true,
-                        ErrorKind::Interrupted => (),
-                        _ => return self.drop_connection(id),
-                    },
-                },
+            let Some(connection) = self.connections.get_mut(id) else { return };
+            match connection.send(self.server.outgoing(id)) {
+                Output::Sent(count) => self.server.sent(id, count),
+                Output::Nothing => return,
+                Output::Over => return self.drop_connection(id),
             }
         }
     }
 
-    /// Ends a connection: its socket closes, and a resting listener may try again. Its stream hears of it a little later.
+    /// Ends a connection: its socket closes, and a listener that was out of descriptors may try again. Its stream hears
+    /// of it a little later.
     fn drop_connection(&mut self, id: StreamId) {
-        if connection(&mut self.connections, id).is_none() {
-            return;
-        }
-        if let Some(slot) = self.connections.get_mut(id.slot()) {
-            *slot = None;
-        }
-        drop_vacant(&mut self.connections);
-        self.lost.push(id);
-        for listener in &mut self.listeners {
-            listener.waiting_from = listener.waiting_from.and(Some(Duration::ZERO));
+        if self.connections.remove(id) {
+            self.lost.push(id);
+            self.listeners.iter_mut().for_each(Listener::end_backoff);
         }
     }
 
@@ -463,17 +317,6 @@ impl Reactor {
             self.server.hung_up(id, self.clock.now());
         }
     }
-}
-
-fn listen(poll: &Poll, address: SocketAddr, number: usize) -> io::Result<Listener> {
-    let mut socket = TcpListener::bind(address)?;
-    poll.registry().register(&mut socket, Token(number), Interest::READABLE)?;
-    let address = socket.local_addr()?;
-    Ok(Listener { socket, address, waiting_from: None })
-}
-
-fn connection(connections: &mut [Option<Connection>], id: StreamId) -> Option<&mut Connection> {
-    connections.get_mut(id.slot())?.as_mut().filter(|connection| connection.id == id)
 }
 
 /// Sleeping a little too long is better than waking a little too early, again and again: the system counts milliseconds.
@@ -504,6 +347,7 @@ mod tests {
 
     use mio::unix::SourceFd;
 
+    use super::super::read_queue::MAX_UNAUTHENTICATED;
     use super::*;
 
     /// The loop of a host that is told of the reactor's descriptor once, goes by [`Reactor::next_deadline`], and is done when
@@ -527,10 +371,10 @@ mod tests {
         let mut reactor = Reactor::bind(Config::new("localhost").unwrap(), &[]).unwrap();
         let (mut ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         reactor.watch(&theirs).unwrap();
-        reactor.poll_once(Some(REST)).unwrap();
+        reactor.poll_once(Some(ACCEPT_BACKOFF)).unwrap();
         assert!(reactor.was_woken() && !reactor.was_woken(), "it takes bytes");
         ours.write_all(b"x").unwrap();
-        reactor.poll_once(Some(REST)).unwrap();
+        reactor.poll_once(Some(ACCEPT_BACKOFF)).unwrap();
         assert!(reactor.was_woken(), "it has bytes");
     }
 
@@ -551,7 +395,7 @@ mod tests {
 
     /// Everything is in the sockets before the turns begin, so what a turn does is no matter of time.
     #[test]
-    fn newcomers_wait_for_those_who_are_in() {
+    fn logins_wait_for_those_who_are_logged_in() {
         const LOGIN: &str = "<iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>a</username>\
                              <password>secret</password><resource>x</resource></query></iq>";
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -567,18 +411,24 @@ mod tests {
             client.read(&mut [0; 1000]).is_ok()
         };
         let mut one = connect();
-        let mut newcomers: Vec<TcpStream> = (0..2 * NEWCOMERS).map(|_| connect()).collect();
+        let mut strangers: Vec<TcpStream> = (0..2 * MAX_UNAUTHENTICATED).map(|_| connect()).collect();
         say(&mut one, &(header.clone() + LOGIN));
         host(&mut reactor);
         assert!(hears(&mut one));
-        newcomers.iter_mut().for_each(|client| say(client, &header));
+        strangers.iter_mut().for_each(|client| say(client, &header));
         say(&mut one, "<iq type='get' id='2' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
         reactor.poll_once(Some(Duration::ZERO)).unwrap();
-        assert!(hears(&mut one), "it waited for newcomers");
-        assert_eq!(newcomers.iter_mut().filter_map(|client| hears(client).then_some(())).count(), NEWCOMERS);
+        assert!(hears(&mut one), "it waited for strangers");
+        assert_eq!(
+            strangers.iter_mut().filter_map(|client| hears(client).then_some(())).count(),
+            MAX_UNAUTHENTICATED
+        );
         assert_eq!(reactor.next_deadline(), Some(Duration::ZERO));
         host(&mut reactor);
-        assert_eq!(newcomers.iter_mut().filter_map(|client| hears(client).then_some(())).count(), NEWCOMERS);
+        assert_eq!(
+            strangers.iter_mut().filter_map(|client| hears(client).then_some(())).count(),
+            MAX_UNAUTHENTICATED
+        );
     }
 
     #[test]
