@@ -310,7 +310,14 @@ fn step(n: usize) -> Vec<Change<'static>> {
             let bytes = element("message", "jabber:client").to_string().into_bytes().into();
             AccountChange::Offline(OfflineMessage { number: n as u64, bytes })
         }
-        6 => AccountChange::OfflineSent(n as u64 - 1),
+        6 if n % 2 == 0 => AccountChange::OfflineSent(n as u64 - 1),
+        // The one before, which is not this user's.
+        6 => {
+            return vec![Change::Account(
+                users[(n - 1) % 4],
+                AccountChange::OfflineRemoved([n as u64 - 1].into()),
+            )]
+        }
         7 | 8 => AccountChange::VCard(StoredXml::of(&element("vCard", "vcard-temp"))),
         9 => AccountChange::VCard(None),
         10 => AccountChange::Private(element("a", "urn:a")),
@@ -348,7 +355,7 @@ fn step_of_subscription(n: usize, from: &Jid) -> SubscriptionState {
 }
 
 /// How many kinds of changes there are.
-const KINDS: usize = 12;
+const KINDS: usize = 13;
 const LAST_SEEN: usize = 7;
 
 /// Which kind it is. One that is new does not compile until it is here, and then the script must have it.
@@ -365,6 +372,7 @@ fn kind(change: &Change<'_>) -> usize {
             AccountChange::LastSeen(_) => LAST_SEEN,
             AccountChange::Blocked(..) => 8,
             AccountChange::Subscription(..) => 9,
+            AccountChange::OfflineRemoved(_) => 12,
         },
         Change::Note(_, NoteChange::Text(_)) => 10,
         Change::Note(_, NoteChange::Removed) => 11,

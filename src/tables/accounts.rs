@@ -193,6 +193,9 @@ impl Accounts {
             }
             (Some(account), AccountChange::Offline(message)) => account.offline.add(message),
             (Some(account), AccountChange::OfflineSent(number)) => account.offline.remove_through(number),
+            (Some(account), AccountChange::OfflineRemoved(numbers)) => {
+                numbers.iter().for_each(|number| account.offline.remove(*number));
+            }
             (Some(account), AccountChange::VCard(vcard)) => account.vcard = vcard,
             (Some(account), AccountChange::Private(element)) => account.set_private(&element),
             (Some(account), AccountChange::Blocked(address, blocked)) => {

@@ -55,6 +55,8 @@ pub(crate) enum AccountChange {
     Offline(OfflineMessage),
     /// No message up to this number waits for it any more.
     OfflineSent(u64),
+    /// The messages of these numbers wait for it no longer.
+    OfflineRemoved(Box<[u64]>),
     /// It says something else of itself, or nothing any more (XEP-0054).
     VCard(Option<StoredXml>),
     /// Its clients keep this element in place of the one of its name; an empty one is not kept (XEP-0049).

@@ -29,6 +29,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::slab::Key;
 
 pub(crate) use accounts::{Account, Accounts};
 pub(crate) use blocklist::{blocklist_element, Blocklist};
@@ -37,6 +38,7 @@ pub(crate) use change::{AccountChange, Change, NotRecorded, Recorder};
 pub(crate) use command_sessions::{CommandSessions, NoCommandSession};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
 pub(crate) use in_flight::InFlight;
+use in_flight::Sent;
 pub(crate) use kept::{Collection, Kept, KeptTables, Take, COLLECTIONS};
 pub(crate) use last_seen::LastSeen;
 pub(crate) use login_throttle::LoginThrottle;
@@ -58,6 +60,10 @@ pub(crate) struct Tables {
     pub(crate) recorder: Option<Box<dyn Recorder>>,
     pub(crate) in_flight: InFlight,
 }
+
+/// What is said where it cannot be recorded that messages wait no longer.
+const COMES_AGAIN: &str =
+    "messages were sent that will come again after a restart, for this could not be recorded";
 
 impl Tables {
     /// Changes an account.
@@ -81,7 +87,12 @@ impl Tables {
     /// Does what a change says.
     pub(crate) fn apply(&mut self, change: Change<'_>) {
         match change {
-            Change::Account(name, change) => self.accounts.apply(name, change),
+            Change::Account(name, change) => {
+                if matches!(change, AccountChange::Removed) {
+                    self.in_flight.forget(name);
+                }
+                self.accounts.apply(name, change);
+            }
             #[cfg(test)]
             Change::Note(..) => (),
         }
@@ -90,10 +101,20 @@ impl Tables {
     /// No message of `user` up to this number waits any more, for they are being sent. The one change that is recorded after it
     /// has happened: else whoever is killed before they are sent would never send them.
     pub(crate) fn send_offline(&mut self, user: &str, number: u64) {
-        self.accounts.apply(user, AccountChange::OfflineSent(number));
+        let held = self.in_flight.holds_any(user);
+        let waiting = self.waiting(user).map(|message| message.number).filter(|_| held);
+        let numbers = waiting.take_while(|waiting| *waiting <= number).collect();
+        let sent = Sent { user: user.into(), through: number, numbers };
+        self.accounts.apply(user, sent.change());
         if self.recorder.is_some() {
-            self.in_flight.note(user, number);
+            self.in_flight.note(sent);
         }
+    }
+
+    /// The messages that wait for `user` and are held for nobody.
+    pub(crate) fn waiting<'t>(&'t self, user: &'t str) -> impl Iterator<Item = &'t OfflineMessage> + 't {
+        let messages = self.accounts.offline(user).into_iter().flat_map(|offline| offline.messages());
+        messages.filter(move |message| !self.in_flight.is_held(user, message.number))
     }
 
     /// Commits what was recorded. What is underway is sent once this returns.
@@ -120,13 +141,11 @@ impl Tables {
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
     }
 
-    /// Records which messages were sent, unless their account has gone since; the next of the name has messages of its own.
+    /// Records which messages were sent.
     pub(crate) fn record_sent(&mut self) {
-        for (user, number) in self.in_flight.take_sent() {
-            let is_there = self.accounts.offline(&user).is_some_and(|offline| offline.sent() >= number);
-            if is_there && self.record(&[Change::Account(&user, AccountChange::OfflineSent(number))]).is_err()
-            {
-                log::error!("{user}: messages were sent that will come again after a restart, for this could not be recorded");
+        for sent in self.in_flight.take_sent() {
+            if self.record(&[Change::Account(&sent.user, sent.change())]).is_err() {
+                log::error!("{}: {COMES_AGAIN}", sent.user);
             }
         }
     }
@@ -165,6 +184,38 @@ impl Tables {
         }
         let credential = Credential::new(password, salt, self.accounts.rules)?;
         self.change(name, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+    }
+}
+
+/// XEP-0198: messages that wait until they are acknowledged.
+#[allow(dead_code)] // streams with acknowledgements do not ask for it yet
+impl Tables {
+    /// A message of `user` that waits is sent on a stream with acknowledgements (XEP-0198), or is to be once it is resumed.
+    pub(crate) fn hold_offline(&mut self, user: &str, number: u64, stream: Key) {
+        self.in_flight.hold(user, number, stream);
+    }
+
+    /// Messages that were held for a stream are acknowledged on it. If that cannot be recorded, they come again after a restart.
+    pub(crate) fn acknowledge_offline(&mut self, user: &str, stream: Key, numbers: &[u64]) {
+        let numbers = self.in_flight.take_held(user, stream, numbers);
+        if numbers.is_empty() {
+            return;
+        }
+        let change = [Change::Account(user, AccountChange::OfflineRemoved(numbers.into()))];
+        if self.record(&change).is_err() {
+            log::error!("{user}: {COMES_AGAIN}");
+        }
+        change.into_iter().for_each(|change| self.apply(change));
+    }
+
+    /// Another stream goes on for one that held messages.
+    pub(crate) fn resume_offline(&mut self, user: &str, old: Key, new: Key) {
+        self.in_flight.move_held(user, old, new);
+    }
+
+    /// A stream has ended: what it held waits for anybody again.
+    pub(crate) fn release_offline(&mut self, user: &str, stream: Key) {
+        self.in_flight.release(user, stream);
     }
 }
 
@@ -210,5 +261,75 @@ impl From<AccountError> for StanzaError {
             AccountError::BadName | AccountError::BadPassword => Condition::NotAcceptable,
         };
         Self::because(condition, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::slab::Slab;
+
+    fn tables() -> Tables {
+        let rules = PasswordRules { iterations: 1, keeps_passwords: true };
+        let limits = crate::xmpp::config::Limits::default();
+        let mut tables = Tables {
+            accounts: Accounts::new(rules, b""),
+            sessions: Sessions::default(),
+            login_throttle: LoginThrottle::new(
+                limits.failed_logins_by_address,
+                limits.failed_logins_of_account,
+            ),
+            registrations: RateLimiter::new(limits.registrations_by_address),
+            command_sessions: CommandSessions::new(1),
+            recorder: None,
+            in_flight: InFlight::default(),
+        };
+        tables.create_account("a", "secret", b"salt").unwrap();
+        for number in 1..=5 {
+            let message = OfflineMessage { number, bytes: Box::default() };
+            tables.change("a", AccountChange::Offline(message)).unwrap();
+        }
+        tables
+    }
+
+    fn waiting(tables: &Tables) -> Vec<u64> {
+        tables.waiting("a").map(|message| message.number).collect()
+    }
+
+    fn kept(tables: &Tables) -> Vec<u64> {
+        tables.accounts.offline("a").unwrap().messages().map(|message| message.number).collect()
+    }
+
+    /// Each is kept until it is acknowledged, and is for nobody else until then.
+    #[test]
+    fn messages_that_are_held_for_a_stream() {
+        let (mut tables, mut slab) = (tables(), Slab::new());
+        let [stream, next] = [(); 2].map(|()| slab.insert_with(|_| ()));
+        [2, 3, 4].iter().for_each(|number| tables.hold_offline("a", *number, stream));
+        assert_eq!((waiting(&tables), kept(&tables)), (vec![1, 5], vec![1, 2, 3, 4, 5]));
+        tables.acknowledge_offline("a", stream, &[2, 5]);
+        assert_eq!((waiting(&tables), kept(&tables)), (vec![1, 5], vec![1, 3, 4, 5]), "5 is not held");
+        // Somebody without acknowledgements gets what nobody holds.
+        tables.send_offline("a", 5);
+        assert_eq!((waiting(&tables), kept(&tables)), (vec![], vec![3, 4]));
+        tables.resume_offline("a", stream, next);
+        tables.acknowledge_offline("a", next, &[4]);
+        tables.release_offline("a", next);
+        assert_eq!((waiting(&tables), kept(&tables)), (vec![3], vec![3]));
+        tables.send_offline("a", 3);
+        assert_eq!((kept(&tables), tables.accounts.offline("a").unwrap().next_number()), (vec![], 6));
+    }
+
+    #[test]
+    fn the_next_of_a_name_has_messages_of_its_own() {
+        let (mut tables, mut slab) = (tables(), Slab::new());
+        let stream = slab.insert_with(|_| ());
+        tables.hold_offline("a", 1, stream);
+        tables.change("a", AccountChange::Removed).unwrap();
+        tables.create_account("a", "secret", b"salt").unwrap();
+        let message = OfflineMessage { number: 1, bytes: Box::default() };
+        tables.change("a", AccountChange::Offline(message)).unwrap();
+        tables.acknowledge_offline("a", stream, &[1]);
+        assert_eq!(waiting(&tables), [1]);
     }
 }

@@ -71,6 +71,24 @@ impl Offline {
         self.messages.push_back(message);
     }
 
+    /// Removes one message, wherever it stands; from now on, none of its number has been missing.
+    pub(super) fn remove(&mut self, number: u64) {
+        let place = self.messages.binary_search_by_key(&number, |message| message.number).ok();
+        if let Some(message) = place.and_then(|place| self.messages.remove(place)) {
+            self.bytes -= message.bytes.len();
+        }
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
+        }
+        self.last = self.last.max(number);
+    }
+
+    /// The newest number, if its message waits no longer.
+    fn removed_last(&self) -> Vec<u64> {
+        let newest = self.messages.back().map(|message| message.number);
+        newest.filter(|newest| *newest < self.last).map(|_| self.last).into_iter().collect()
+    }
+
     /// Removes the messages up to this number; from now on, none of them has been missing.
     pub(super) fn remove_through(&mut self, number: u64) {
         while let Some(message) = self.messages.front().filter(|message| message.number <= number) {
@@ -88,16 +106,20 @@ impl Offline {
 pub(super) const PART: Part = Part {
     write: |account, user| match account.offline().sent() {
         0 if account.offline().len() == 0 => user,
-        sent => user.with(to_element(Some(sent), account.offline().messages())),
+        sent => {
+            let offline = account.offline();
+            user.with(to_element(Some(sent), &offline.removed_last(), offline.messages()))
+        }
     },
     read: |user| user.children().filter(|part| part.is(OFFLINE, NS)).flat_map(read).collect(),
 };
 
 const OFFLINE: &str = "offline-messages";
 
-/// Messages with their numbers, and the number up to which none waits any more.
+/// Messages with their numbers; the number up to which none waits any more, and others whose message waits no longer.
 pub(super) fn to_element<'m>(
     sent: Option<u64>,
+    removed: &[u64],
     messages: impl IntoIterator<Item = &'m OfflineMessage>,
 ) -> Element {
     let mut element = Element::new(OFFLINE, NS);
@@ -113,8 +135,11 @@ pub(super) fn to_element<'m>(
         }
         numbers.push(message.number.to_string());
     }
-    if !numbers.is_empty() {
-        element.set_attr("numbers", numbers.join(" "));
+    let removed: Vec<String> = removed.iter().map(u64::to_string).collect();
+    for (name, numbers) in [("numbers", numbers), ("removed", removed)] {
+        if !numbers.is_empty() {
+            element.set_attr(name, numbers.join(" "));
+        }
     }
     element
 }
@@ -123,15 +148,16 @@ pub(super) fn to_element<'m>(
 fn read(part: &Element) -> Vec<AccountChange> {
     let number = |text: &str| text.parse::<u64>().ok();
     let sent = part.attr("sent").and_then(number);
-    let numbered = part.attr("numbers").map(|numbers| numbers.split(' ').filter_map(number).collect());
-    let numbers: Vec<u64> = numbered.unwrap_or_else(|| (1..=part.children().count() as u64).collect());
+    let numbers = |name| Some(part.attr(name)?.split(' ').filter_map(number).collect::<Vec<u64>>());
+    let removed = numbers("removed").map(|removed| AccountChange::OfflineRemoved(removed.into()));
+    let numbers = numbers("numbers").unwrap_or_else(|| (1..=part.children().count() as u64).collect());
     let messages = part.children().filter(|child| child.is("message", ns::CLIENT)).zip(numbers);
     let kept = messages.map(|(message, number)| {
         let mut bytes = Vec::new();
         writer::write(message, ns::CLIENT, &mut bytes);
         AccountChange::Offline(OfflineMessage { number, bytes: bytes.into() })
     });
-    sent.map(AccountChange::OfflineSent).into_iter().chain(kept).collect()
+    sent.map(AccountChange::OfflineSent).into_iter().chain(kept).chain(removed).collect()
 }
 
 #[cfg(test)]
@@ -160,6 +186,21 @@ mod tests {
         }
         (1..=4).for_each(|number| offline.add(message(number)));
         assert_eq!(numbers(&offline), [3, 4]);
+    }
+
+    #[test]
+    fn one_is_removed_wherever_it_stands() {
+        for gone in 1..=4 {
+            let mut offline = Offline::default();
+            (1..=3).for_each(|number| offline.add(message(number)));
+            for _ in 0..2 {
+                offline.remove(gone);
+                let left: Vec<u64> = (1..=3).filter(|number| *number != gone).collect();
+                assert_eq!((numbers(&offline), offline.next_number()), (left, gone.max(3) + 1));
+            }
+            offline.add(message(gone));
+            assert!(!numbers(&offline).contains(&gone), "it waited before");
+        }
     }
 
     #[test]

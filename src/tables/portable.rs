@@ -55,8 +55,9 @@ pub(crate) fn change_to_element(name: &str, change: &AccountChange) -> Element {
         AccountChange::Removed => user.with_attr("removed", "true"),
         AccountChange::Contact(address, contact) => roster::write_contact(address, contact.as_ref(), user),
         AccountChange::Subscription(address, state) => user.with(roster::state_to_element(address, state)),
-        AccountChange::Offline(message) => user.with(offline::to_element(None, [message])),
-        AccountChange::OfflineSent(number) => user.with(offline::to_element(Some(*number), [])),
+        AccountChange::Offline(message) => user.with(offline::to_element(None, &[], [message])),
+        AccountChange::OfflineSent(number) => user.with(offline::to_element(Some(*number), &[], [])),
+        AccountChange::OfflineRemoved(numbers) => user.with(offline::to_element(None, numbers, [])),
         AccountChange::Blocked(address, blocked) => {
             let name = if *blocked { "block" } else { "unblock" };
             user.with(blocklist::blocklist_element(name, [address]))
@@ -154,6 +155,7 @@ mod tests {
         let bytes = "<message to='a@b'><body>你好\n</body><x xmlns='urn:x'/></message>".as_bytes().into();
         again(&AccountChange::Offline(OfflineMessage { number: 7, bytes }));
         again(&AccountChange::OfflineSent(7));
+        again(&AccountChange::OfflineRemoved([7, 9].into()));
     }
 
     #[test]
