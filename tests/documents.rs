@@ -27,6 +27,7 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.attributes,
         limits.namespaces,
         limits.outbox_bytes,
+        limits.unacknowledged_bytes,
         limits.roster_items,
         limits.roster_groups,
         limits.roster_name_bytes,

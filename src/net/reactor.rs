@@ -46,6 +46,8 @@ pub struct Reactor {
     connections: Connections,
     /// Those that may have more to read.
     readable: ReadQueue,
+    /// Those of them that are not to be read from now.
+    throttled: Vec<StreamId>,
     /// Those whose connection is gone, which the server has not been told.
     lost: Vec<StreamId>,
     scratch: Box<[u8]>,
@@ -94,6 +96,7 @@ impl Reactor {
             listeners,
             connections: Connections::default(),
             readable: ReadQueue::default(),
+            throttled: Vec::new(),
             lost: Vec::new(),
             writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
@@ -200,6 +203,7 @@ impl Reactor {
         self.accept_waiting();
         for id in self.readable.take_turn() {
             self.read(id);
+            self.flush_urgent()?;
             self.forget_lost();
         }
         let now = self.clock.now();
@@ -212,6 +216,7 @@ impl Reactor {
         while let Some(id) = self.server.next_dirty() {
             self.flush(id);
         }
+        self.queue_throttled();
         // This may change something again, which is committed before what speaks of it is sent in the next turn.
         self.forget_lost();
         if self.connections.is_empty() {
@@ -220,6 +225,30 @@ impl Reactor {
         }
         self.has_work = !self.server.maintain();
         Ok(())
+    }
+
+    /// Sends what should not wait for the end of the turn: so that a peer is not taken for a slow one that only has not been
+    /// written to.
+    fn flush_urgent(&mut self) -> io::Result<()> {
+        while let Some(id) = self.server.next_urgent() {
+            self.server.commit(self.clock.now())?;
+            self.flush(id);
+        }
+        Ok(())
+    }
+
+    /// Those that the server wants to read from again may have something to read.
+    fn queue_throttled(&mut self) {
+        for id in std::mem::take(&mut self.throttled) {
+            if self.connections.get_mut(id).is_none() {
+                continue;
+            }
+            if self.server.wants_read(id) {
+                self.readable.push(id, self.server.is_logged_in(id));
+            } else {
+                self.throttled.push(id);
+            }
+        }
     }
 
     /// Notes what the system said is ready.
@@ -272,6 +301,9 @@ impl Reactor {
     /// Reads once. The connection is queued again if there may be more.
     fn read(&mut self, id: StreamId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
+        if !self.server.wants_read(id) {
+            return self.throttled.push(id);
+        }
         connection.is_queued = false;
         match connection.read(&mut self.scratch) {
             Input::Bytes { count, more } => {

@@ -26,6 +26,8 @@ pub(super) struct Acknowledgements {
     told: u32,
     /// An answer to our `<r/>` is still to come.
     requested: bool,
+    /// The priority of its resource, if that was available until another stream took it over.
+    priority: Option<i8>,
     /// How many stanzas the server had written when the connection was lost.
     lost: Option<u64>,
     /// A stanza has been written since our last `<r/>`.
@@ -108,6 +110,9 @@ impl Outboxes {
         let Some(outbox) = self.get_mut(key) else { return Ok(()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
+        if result.is_ok() {
+            self.note_progress(key);
+        }
         self.take_buffer_back(key);
         let Some(outbox) = self.get(key) else { return result };
         if outbox
@@ -140,6 +145,7 @@ impl Outboxes {
             outbox.release(now);
             outbox.held = None;
         }
+        self.relieve(key);
     }
 
     /// Whether a stream goes on, over a connection that is there as far as anybody knows.
@@ -168,12 +174,24 @@ impl Outboxes {
             outbox.append(&stanza);
         }
         self.mark_dirty(new);
+        self.press(new, 0);
     }
 
-    /// What a stream that has ended has sent and nobody has acknowledged. Answers that were not sent yet still are.
-    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> Vec<Unacknowledged> {
-        let managed = self.get_mut(key).filter(|outbox| outbox.acknowledgements.is_some());
-        managed.map(|outbox| outbox.take_unacknowledged(Unsent::NoAnswers)).unwrap_or_default()
+    /// Another stream takes over the resource of this one, which had this priority.
+    pub(crate) fn note_priority(&mut self, key: Key, priority: Option<i8>) {
+        if let Some(acknowledgements) = self.get_mut(key).and_then(|outbox| outbox.acknowledgements.as_mut())
+        {
+            acknowledgements.priority = priority;
+        }
+    }
+
+    /// What a stream that has ended has sent and nobody has acknowledged, and the priority that was noted. Answers
+    /// that were not sent yet still are.
+    pub(crate) fn take_unacknowledged(&mut self, key: Key) -> (VecDeque<Unacknowledged>, Option<i8>) {
+        let Some(outbox) = self.get_mut(key) else { return Default::default() };
+        let priority =
+            outbox.acknowledgements.as_ref().and_then(|acknowledgements| acknowledgements.priority);
+        (outbox.take_unacknowledged(Unsent::NoAnswers), priority)
     }
 }
 
@@ -207,7 +225,8 @@ impl Outbox {
         }
     }
 
-    /// XEP-0198 section 4: the last acknowledgement before the end of the stream, if there is anything to acknowledge.
+    /// XEP-0198 section 4: the last acknowledgement before the end of the stream, if there is anything to
+    /// acknowledge.
     pub(super) fn acknowledge_last(&mut self) {
         let Some(acknowledgements) = &mut self.acknowledgements else { return };
         if acknowledgements.told != acknowledgements.received {
@@ -259,10 +278,10 @@ impl Outbox {
 
     /// The stanzas that are not acknowledged, whether they were sent or not. What the client has a part of it still
     /// gets the rest of, and all that is not its to acknowledge: our header, an error, the end of the stream.
-    fn take_unacknowledged(&mut self, unsent: Unsent) -> Vec<Unacknowledged> {
-        let Some(acknowledgements) = &mut self.acknowledgements else { return Vec::new() };
+    fn take_unacknowledged(&mut self, unsent: Unsent) -> VecDeque<Unacknowledged> {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return VecDeque::new() };
         let (bytes, sent) = (std::mem::take(&mut self.bytes), std::mem::take(&mut self.sent));
-        let (mut stanzas, mut start) = (Vec::new(), 0);
+        let (mut stanzas, mut start) = (VecDeque::new(), 0);
         for entry in acknowledgements.entries.drain(..) {
             let end = start + entry.bytes;
             let stays =
@@ -270,7 +289,7 @@ impl Outbox {
             if let Some(written) = entry.stanza.filter(|_| !stays) {
                 let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
                 let Entry { is_answer, is_delayed, .. } = entry;
-                stanzas.push(Unacknowledged { bytes, written, is_answer, is_delayed });
+                stanzas.push_back(Unacknowledged { bytes, written, is_answer, is_delayed });
             }
             if stays || start < sent {
                 self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());

@@ -66,18 +66,22 @@ pub(super) struct Held {
     news: BTreeMap<News, (Moment, Vec<u8>)>,
 }
 
+impl Held {
+    pub(super) fn bytes(&self) -> usize {
+        self.news.values().map(|(_, bytes)| bytes.len()).sum()
+    }
+}
+
 impl Outboxes {
     /// XEP-0352 section 4: holds back what can wait from now on, or sends all of it.
     pub(crate) fn set_active(&mut self, key: Key, active: bool) {
-        let (limit, now) = (self.limit, self.now);
+        let now = self.now;
         let Some(outbox) = self.get_mut(key) else { return };
         if active {
             outbox.release(now);
             outbox.held = None;
-            if outbox.waiting() > limit {
-                self.cut_off(key);
-            }
             self.mark_dirty(key);
+            self.press(key, 0);
         } else if outbox.held.is_none() {
             outbox.held = Some(Box::default());
         }

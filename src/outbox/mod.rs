@@ -1,8 +1,8 @@
 //! What waits to be sent, for each stream.
 //!
 //! A handler appends to any stream's outbox at once; ending a stream only marks it as closing, and the server
-//! finishes those between two stanzas. An outbox has a limit: a peer that does not read what it is sent is cut off.
-//! Drained outboxes give their memory to the next one that needs some.
+//! finishes those between two stanzas. What an outbox may hold, and what happens before that is too much, is in
+//! `pressure.rs`. Drained outboxes give their memory to the next one that needs some.
 //!
 //! Two protocols change how an outbox keeps what it sends: with stream management (`acknowledged.rs`, XEP-0198) sent
 //! stanzas stay at its front until they are acknowledged; while a client is inactive (`held.rs`, XEP-0352) what can
@@ -11,6 +11,7 @@
 
 mod acknowledged;
 mod held;
+mod pressure;
 #[cfg(test)]
 mod tests;
 
@@ -21,11 +22,13 @@ use self::acknowledged::{Acknowledgements, Entry, SPARE_ENTRIES};
 pub(crate) use self::acknowledged::{Miscount, Unacknowledged};
 pub(crate) use self::held::Hold;
 use self::held::{news_of, Held, News};
+pub(crate) use self::pressure::OutboxLimits;
+use self::pressure::Pressure;
 use crate::wire::framing;
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::Element;
-use crate::xmpp::error::StreamError;
+use crate::xmpp::error::{Condition, StanzaError, StreamError};
 use crate::xmpp::slab::{drop_vacant, Key};
 
 /// What the owner of a stream's connection is to do.
@@ -91,6 +94,16 @@ impl Outbound<'_> {
             && matches!(element.attr("type"), Some("result" | "error")))
     }
 
+    /// Whether its sender learns that it was not delivered (RFC 6121 8.5): a message or a request of somebody else's.
+    fn can_be_refused(self) -> bool {
+        let Self::Element(element) = self else { return false };
+        match (element.name(), element.attr("type")) {
+            ("message", kind) => kind != Some("error"),
+            ("iq", kind) => matches!(kind, Some("get" | "set")),
+            _ => false,
+        }
+    }
+
     /// Which news it is to an inactive client, if it can be held back.
     fn news(self) -> Option<News> {
         match self {
@@ -125,6 +138,10 @@ struct Outbox {
     dirty: bool,
     acknowledgements: Option<Box<Acknowledgements>>,
     held: Option<Box<Held>>,
+    /// While it is above its soft limit.
+    pressure: Option<Box<Pressure>>,
+    /// Whose outbox is to drain before this stream is read from again.
+    waits_for: Option<Key>,
 }
 
 /// When a stanza was written.
@@ -156,19 +173,31 @@ pub(crate) struct Outboxes {
     dirty: VecDeque<Key>,
     closing: VecDeque<Key>,
     spares: Vec<Vec<u8>>,
-    limit: usize,
+    limits: OutboxLimits,
     now: Moment,
+    /// Whose stanza is being acted upon.
+    acting: Option<Key>,
+    /// Those above their soft limit.
+    pressed: Vec<Key>,
+    /// Those of them that are to be sent from before anything else.
+    urgent: VecDeque<Key>,
+    /// Streams that have something to do and are not throttled.
+    ready: VecDeque<Key>,
 }
 
 impl Outboxes {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limits: OutboxLimits) -> Self {
         Self {
             slots: Vec::new(),
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
             spares: Vec::new(),
-            limit,
+            limits,
             now: Moment::default(),
+            acting: None,
+            pressed: Vec::new(),
+            urgent: VecDeque::new(),
+            ready: VecDeque::new(),
         }
     }
 
@@ -194,6 +223,7 @@ impl Outboxes {
 
     /// Forgets a stream that is no more.
     pub(crate) fn forget(&mut self, key: Key) {
+        self.relieve(key);
         if self.get(key).is_some() {
             if let Some(slot) = self.slots.get_mut(key.slot()) {
                 *slot = None;
@@ -203,6 +233,7 @@ impl Outboxes {
         if self.slots.is_empty() {
             // Small as they are, they lie between what a crowd has left and the end of the heap.
             (self.dirty, self.closing, self.spares) = Default::default();
+            (self.urgent, self.ready) = Default::default();
         }
     }
 
@@ -214,7 +245,7 @@ impl Outboxes {
     }
 
     fn write_as_of(&mut self, key: Key, stanza: Option<Moment>, what: Outbound<'_>) -> bool {
-        let (limit, now) = (self.limit, self.now);
+        let (limits, now) = (self.limits, self.now);
         let Some(outbox) = find(&mut self.slots, key) else { return false };
         if !outbox.takes_more() {
             return false;
@@ -223,32 +254,33 @@ impl Outboxes {
             outbox.bytes = self.spares.pop().unwrap_or_default();
         }
         let start = outbox.bytes.len();
-        what.write(&mut outbox.bytes);
-        let length = outbox.bytes.len() - start;
-        if length > limit {
-            // Escapes and namespaces can make much of a small stanza. That is its sender's doing, not this peer's.
-            outbox.bytes.truncate(start);
-            outbox.bytes.shrink_to(SPARE_BYTES);
+        if !write_within(limits.soft, what, &mut outbox.bytes) {
             return false;
         }
+        let length = outbox.bytes.len() - start;
         if outbox.hold_back(start, now, || what.news()) {
             return true;
         }
-        let before = outbox.bytes.len() - length;
-        let fits = outbox.waiting() <= limit;
-        if fits {
-            outbox.enter(before, stanza, what.is_answer());
-        } else {
+        let is_detached = outbox.state == State::Detached;
+        if outbox.holds() > limits.hard(outbox.acknowledgements.is_some())
+            || (is_detached && outbox.waiting() > limits.soft)
+        {
+            let before = outbox.bytes.len() - length;
             outbox.bytes.truncate(before);
-            self.cut_off(key);
+            if is_detached || !what.can_be_refused() || self.acting == Some(key) {
+                self.cut_off(key);
+            }
+            return false;
         }
+        outbox.enter(outbox.bytes.len() - length, stanza, what.is_answer());
         self.mark_dirty(key);
-        fits
+        self.press(key, length);
+        true
     }
 
-    /// The limit is reached.
+    /// The peer is given up.
     fn cut_off(&mut self, key: Key) {
-        let Some(outbox) = self.get_mut(key) else { return };
+        let Some(outbox) = self.get_mut(key).filter(|outbox| outbox.takes_more()) else { return };
         log::warn!("{key} does not take what it is sent: {} bytes wait", outbox.waiting());
         outbox.state = State::Full(StreamError::ResourceConstraint("too much waits for you to take it"));
         self.closing.push_back(key);
@@ -274,12 +306,14 @@ impl Outboxes {
                 State::Full(error) => Some(error),
                 State::Open | State::Detached | State::Ending | State::Abandoned => continue,
             };
+            outbox.waits_for = None;
             outbox.acknowledge_last();
             if let Some(error) = error {
                 framing::child(&error.to_element(), &mut outbox.bytes);
             }
             framing::close(&mut outbox.bytes);
             outbox.state = State::Ending;
+            self.relieve(key);
             self.mark_dirty(key);
             return Some(key);
         }
@@ -331,6 +365,9 @@ impl Outboxes {
         let Some(outbox) = find(&mut self.slots, key) else { return };
         outbox.sent = outbox.bytes.len().min(outbox.sent + n);
         outbox.forget_sent();
+        if n > 0 {
+            self.note_progress(key);
+        }
         self.take_buffer_back(key);
     }
 
@@ -369,6 +406,37 @@ impl Outboxes {
     }
 }
 
+/// Writes what is not longer than it may be, or says so in its place. `false` if nothing was written.
+///
+/// Escapes and namespaces can make much of a small stanza. That is its sender's doing, not the peer's who gets it.
+/// But a request is to be answered (RFC 6120 8.2.3), if only with the reason why there is no answer.
+fn write_within(limit: usize, what: Outbound<'_>, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    what.write(out);
+    if out.len() - start <= limit {
+        return true;
+    }
+    out.truncate(start);
+    out.shrink_to(SPARE_BYTES);
+    match what {
+        Outbound::Element(answer) if what.is_answer() => {
+            framing::child(&too_long(answer), out);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// The error in place of an answer that is too long.
+fn too_long(answer: &Element) -> Element {
+    let attributes =
+        answer.attributes().iter().filter(|attribute| attribute.name != "type").cloned().collect();
+    let why = StanzaError::because(Condition::ResourceConstraint, "the answer is too long");
+    Element::from_parts("iq".into(), ns::CLIENT.into(), attributes)
+        .with_attr("type", "error")
+        .with(why.to_element())
+}
+
 /// Lets an empty queue go that a storm has made large.
 fn release_if_large(queue: &mut VecDeque<Key>) {
     if queue.capacity() > QUEUE_KEPT {
@@ -390,6 +458,8 @@ impl Outbox {
             dirty: false,
             acknowledgements: None,
             held: None,
+            pressure: None,
+            waits_for: None,
         }
     }
 
@@ -397,12 +467,15 @@ impl Outbox {
         matches!(self.state, State::Open | State::Detached | State::Closing(_))
     }
 
-    /// Bytes that somebody else has to do something about: send them, or acknowledge them.
+    /// Bytes that are to be sent.
     fn waiting(&self) -> usize {
-        match self.acknowledgements {
-            Some(_) => self.bytes.len(),
-            None => self.bytes.len() - self.sent,
-        }
+        self.bytes.len() - self.sent
+    }
+
+    /// All that it holds.
+    fn holds(&self) -> usize {
+        let unsent = if self.acknowledgements.is_some() { self.bytes.len() } else { self.waiting() };
+        unsent + self.held.as_ref().map_or(0, |held| held.bytes())
     }
 
     /// Notes what was written behind `before`.

@@ -3,8 +3,12 @@
 use super::*;
 use crate::xmpp::slab::Slab;
 
+fn limits(soft: usize) -> OutboxLimits {
+    OutboxLimits { soft, unacknowledged: 4 * soft, stall: 30 }
+}
+
 fn one(limit: usize) -> (Outboxes, Key) {
-    let mut outboxes = Outboxes::new(limit);
+    let mut outboxes = Outboxes::new(limits(limit));
     let key = Slab::new().insert_with(|_| ());
     outboxes.open(key);
     (outboxes, key)
@@ -38,15 +42,136 @@ fn what_is_written_waits_until_it_is_sent() {
     assert_eq!(text(&outboxes, key), "");
 }
 
+/// Two streams: the first is written to, the second writes.
+fn two(soft: usize) -> (Outboxes, Key, Key) {
+    let (mut outboxes, mut keys) = (Outboxes::new(limits(soft)), Slab::new());
+    let [reader, writer] = [keys.insert_with(|_| ()), keys.insert_with(|_| ())];
+    outboxes.open(reader);
+    outboxes.open(writer);
+    (outboxes, reader, writer)
+}
+
+fn message(body: usize) -> Element {
+    let body = Element::new("body", ns::CLIENT).with_text("x".repeat(body));
+    Element::new("message", ns::CLIENT).with(body)
+}
+
 #[test]
-fn an_outbox_ends_over_its_limit_and_not_at_it() {
-    let (mut outboxes, key) = one(3);
-    assert!(put(&mut outboxes, key, "abc"));
-    assert!(!put(&mut outboxes, key, "d"), "over the limit");
-    assert!(!put(&mut outboxes, key, ""), "takes no more");
-    assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
-    assert!(text(&outboxes, key).starts_with("abc<stream:error><resource-constraint "));
-    assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
+fn an_outbox_holds_no_more_than_twice_its_limit_and_one_thing_no_more_than_that() {
+    for managed in [false, true] {
+        let (mut outboxes, key) = one(1_000);
+        if managed {
+            outboxes.manage(key);
+        }
+        let most = limits(1_000).hard(managed);
+        assert_eq!(most, if managed { 6_000 } else { 2_000 });
+        let long = "x".repeat(1_000);
+        assert!(!put(&mut outboxes, key, &"x".repeat(1_001)), "one thing is longer than the soft limit");
+        (0..most / 1_000).for_each(|_| assert!(put(&mut outboxes, key, &long)));
+        assert!(!outboxes.send(key, &message(1)), "a message can be refused");
+        assert_eq!(outboxes.next_closing(), None, "and nobody is given up for it");
+        assert!(!put(&mut outboxes, key, "x"), "what cannot be is too much");
+        assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
+        assert!(text(&outboxes, key).contains("x<stream:error><resource-constraint "));
+        assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
+    }
+}
+
+#[test]
+fn who_reads_too_little_is_not_read_from() {
+    let (mut outboxes, key) = one(1_000);
+    put(&mut outboxes, key, &"x".repeat(1_000));
+    assert!(!outboxes.is_throttled(key), "at the limit");
+    put(&mut outboxes, key, "x");
+    assert!(outboxes.is_throttled(key), "over it");
+    assert_eq!(outboxes.next_urgent(), Some(key));
+    outboxes.sent(key, 500);
+    assert!(outboxes.is_throttled(key), "until half of it is gone");
+    outboxes.sent(key, 1);
+    assert!(!outboxes.is_throttled(key));
+    assert_eq!((outboxes.next_ready(), outboxes.next_ready()), (Some(key), None));
+}
+
+#[test]
+fn who_takes_no_byte_for_long_is_given_up() {
+    let (mut outboxes, key) = one(1_000);
+    put(&mut outboxes, key, &"x".repeat(1_000));
+    outboxes.set_time(Duration::from_secs(100));
+    outboxes.look_at_stalled();
+    put(&mut outboxes, key, "y");
+    assert_eq!(outboxes.next_closing(), None, "what is within the limit may wait for ever");
+    outboxes.set_time(Duration::from_secs(129));
+    outboxes.sent(key, 1);
+    put(&mut outboxes, key, "y");
+    outboxes.set_time(Duration::from_secs(158));
+    outboxes.look_at_stalled();
+    assert_eq!((outboxes.next_closing(), outboxes.next_look()), (None, Some(Duration::from_secs(159))));
+    outboxes.set_time(Duration::from_secs(159));
+    outboxes.look_at_stalled();
+    assert_eq!((outboxes.next_closing(), outboxes.next_look()), (Some(key), None));
+}
+
+#[test]
+fn who_sends_too_much_waits_for_the_reader_but_not_for_long() {
+    let (mut outboxes, reader, writer) = two(8_000);
+    put(&mut outboxes, reader, &"x".repeat(8_000));
+    outboxes.act_for(Some(writer));
+    put(&mut outboxes, reader, &"y".repeat(1_000));
+    assert!(outboxes.is_throttled(reader) && !outboxes.is_throttled(writer), "within the allowance");
+    put(&mut outboxes, reader, "y");
+    assert!(outboxes.is_throttled(writer));
+    outboxes.set_time(Duration::from_secs(4));
+    outboxes.look_at_stalled();
+    assert!(outboxes.is_throttled(writer) && outboxes.next_ready().is_none());
+    outboxes.set_time(Duration::from_secs(5));
+    outboxes.look_at_stalled();
+    assert_eq!((outboxes.is_throttled(writer), outboxes.next_ready()), (false, Some(writer)));
+    put(&mut outboxes, reader, "y");
+    assert!(!outboxes.is_throttled(writer), "once is enough");
+    outboxes.sent(reader, 9_002);
+    assert_eq!((outboxes.next_ready(), outboxes.next_ready()), (Some(reader), None));
+    // Whoever goes keeps nobody.
+    outboxes.next_urgent();
+    for leave in [Outboxes::forget, |outboxes: &mut Outboxes, key| outboxes.detach(key)] {
+        let (mut outboxes, reader, writer) = two(8_000);
+        outboxes.act_for(Some(writer));
+        (0..2).for_each(|_| assert!(put(&mut outboxes, reader, &"y".repeat(5_000))));
+        assert!(outboxes.is_throttled(writer));
+        leave(&mut outboxes, reader);
+        assert!(!outboxes.is_throttled(writer) && outboxes.next_ready().is_some());
+    }
+}
+
+#[test]
+fn what_is_on_its_way_is_counted_apart_from_what_waits() {
+    let (mut outboxes, key) = one(1_000);
+    outboxes.manage(key);
+    for _ in 0..8 {
+        put(&mut outboxes, key, &"x".repeat(500));
+        let waiting = outboxes.outgoing(key).bytes.len();
+        outboxes.sent(key, waiting);
+        assert!(!outboxes.is_throttled(key));
+    }
+    put(&mut outboxes, key, "x");
+    outboxes.sent(key, 1);
+    put(&mut outboxes, key, "x");
+    assert!(outboxes.is_throttled(key), "more than so much is not acknowledged");
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert!(!outboxes.is_throttled(key));
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_an_error() {
+    let (mut outboxes, key) = one(1_000);
+    let answer = |bytes: usize| {
+        let answer = Element::new("iq", ns::CLIENT).with_attr("id", "1").with_attr("type", "result");
+        answer.with_attr("to", "a").with(Element::new("q", "urn:q").with_text("x".repeat(bytes)))
+    };
+    assert!(outboxes.send(key, &answer(1_000)));
+    let error = text(&outboxes, key);
+    assert!(
+        error.starts_with("<iq id='1' to='a' type='error'><error ") && error.contains("<resource-constraint")
+    );
 }
 
 #[test]
@@ -90,7 +215,7 @@ fn stanzas_are_kept_until_they_are_acknowledged() {
     assert_eq!(send_all(&mut outboxes, key), "", "but not again while there is nothing new");
     let at = |number, second| Moment { number, second };
     assert_eq!(
-        outboxes.take_unacknowledged(key),
+        outboxes.take_unacknowledged(key).0,
         [
             Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2), is_answer: false, is_delayed: false },
             Unacknowledged {
@@ -128,7 +253,7 @@ fn counters_wrap() {
     send_all(&mut outboxes, key);
     outboxes.note_received(key);
     assert_eq!((outboxes.acknowledge(key, 1), outboxes.take_received(key)), (Ok(()), Some(0)));
-    assert_eq!(outboxes.take_unacknowledged(key).len(), 0);
+    assert_eq!(outboxes.take_unacknowledged(key).0.len(), 0);
 }
 
 #[test]
@@ -155,7 +280,7 @@ fn what_is_under_way_when_a_stream_ends_is_sent_to_its_end() {
     outboxes.sent(key, 10);
     outboxes.end(key, None);
     assert_eq!(outboxes.next_closing(), Some(key));
-    let left: Vec<_> = outboxes.take_unacknowledged(key).into_iter().map(|stanza| stanza.bytes).collect();
+    let left: Vec<_> = outboxes.take_unacknowledged(key).0.into_iter().map(|stanza| stanza.bytes).collect();
     assert_eq!(left, ["one", "two", "three"].map(Vec::from));
     assert_eq!(text(&outboxes, key), "wo</stream:stream>");
     let (mut outboxes, key) = one(100);
@@ -171,7 +296,7 @@ fn what_is_under_way_when_a_stream_ends_is_sent_to_its_end() {
 fn another_stream_goes_on_where_one_was_lost() {
     let mut slab = Slab::new();
     let (old, new) = (slab.insert_with(|_| ()), slab.insert_with(|_| ()));
-    let mut outboxes = Outboxes::new(100);
+    let mut outboxes = Outboxes::new(limits(100));
     outboxes.open(old);
     outboxes.open(new);
     outboxes.manage(old);
@@ -192,7 +317,7 @@ fn another_stream_goes_on_where_one_was_lost() {
         is_answer: false,
         is_delayed: false,
     };
-    assert_eq!(outboxes.take_unacknowledged(new), [left], "it was written when it was written first");
+    assert_eq!(outboxes.take_unacknowledged(new).0, [left], "it was written when it was written first");
 }
 
 #[test]
@@ -203,13 +328,13 @@ fn an_inactive_client_has_no_more_room_than_others() {
     let (mut outboxes, key) = one(10_000);
     outboxes.set_active(key, false);
     assert!(outboxes.send(key, &presence("a", 5_000)), "too long to be held back");
-    assert!(!outboxes.send(key, &presence("a", 5_000)));
-    assert_eq!(outboxes.next_closing(), Some(key));
+    assert!(text(&outboxes, key).len() > 5_000);
     let (mut outboxes, key) = one(5_000);
     outboxes.set_active(key, false);
     assert!(outboxes.send(key, &presence("a", 3_000)) && outboxes.send(key, &presence("b", 3_000)));
+    assert!(!outboxes.is_throttled(key));
     outboxes.set_active(key, true);
-    assert_eq!(outboxes.next_closing(), Some(key));
+    assert!(outboxes.is_throttled(key), "what was held back waits now");
 }
 
 #[test]
@@ -233,7 +358,7 @@ fn an_inactive_client_gets_the_last_of_each_kind_later() {
 
 #[test]
 fn what_is_for_a_stream_that_is_gone_does_not_reach_the_next_one() {
-    let (mut outboxes, mut keys) = (Outboxes::new(100), Slab::new());
+    let (mut outboxes, mut keys) = (Outboxes::new(limits(100)), Slab::new());
     let old = keys.insert_with(|_| ());
     outboxes.open(old);
     outboxes.forget(old);

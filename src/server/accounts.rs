@@ -83,7 +83,7 @@ impl Server {
         let address = self.address_of(name)?;
         let (_, mut ctx) = self.context(now);
         remove(&mut ctx, &address)?;
-        self.finish_closing(now);
+        self.work(now);
         Ok(())
     }
 

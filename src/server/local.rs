@@ -42,7 +42,7 @@ impl Server {
         }
         let now = self.now;
         let agreed = subscriptions::agree(&mut self.context(now).1, &watcher, &watched);
-        self.finish_closing(now);
+        self.work(now);
         agreed.map_err(|_| AccountError::NotRecorded)
     }
 
@@ -95,7 +95,7 @@ impl Server {
             return Err(InjectError::BadStanza);
         }
         dispatch::dispatch(&mut self.context(now).1, &from, &stanza);
-        self.finish_closing(now);
+        self.work(now);
         Ok(())
     }
 }

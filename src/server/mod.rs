@@ -10,12 +10,14 @@ mod accounts;
 mod local;
 mod parsers;
 mod timers;
+mod work;
 
 use std::io;
 use std::time::Duration;
 
 use self::parsers::Parsers;
 use self::timers::Timers;
+use self::work::Budget;
 use crate::crypto::random::{Random, RandomSource};
 use crate::im::ctx::{Ctx, Now};
 use crate::im::events::Events;
@@ -54,6 +56,8 @@ pub struct Server {
     spare: Vec<u8>,
     /// When it was called last.
     now: Now,
+    /// What may still be done in this turn.
+    budget: Budget,
 }
 
 impl Server {
@@ -77,7 +81,7 @@ impl Server {
             in_flight: InFlight::default(),
         };
         Ok(Self {
-            outboxes: Outboxes::new(config.limits.outbox_bytes),
+            outboxes: Outboxes::new((&config.limits).into()),
             events: Events::new(config.limits.events),
             streams: Slab::new(),
             tables,
@@ -86,6 +90,7 @@ impl Server {
             parsers: Parsers::default(),
             spare: Vec::new(),
             now: Now::default(),
+            budget: Budget::default(),
             started: None,
             config,
         })
@@ -159,9 +164,7 @@ impl Server {
         let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.reads()) else { return };
         let deadline = stream.deadline();
         stream.push(bytes, std::mem::take(&mut self.spare), now.monotonic);
-        while self.with(id, now, Stream::step) == Some(true) {
-            self.finish_closing(now);
-        }
+        self.act(id, now);
         if self.streams.get(id).and_then(|stream| stream.deadline()) != deadline {
             self.set_timer(id);
         }
@@ -169,13 +172,17 @@ impl Server {
             self.spare = stream.take_spare();
             self.parsers.used(id, &mut self.streams, self.config.limits.parsers);
         }
+        self.work(now);
     }
 
     /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends, unless
     /// it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
-        self.with(id, now, Stream::half_closed);
-        self.finish_closing(now);
+        if let Some(stream) = self.streams.get_mut(id) {
+            stream.ended_by_peer = true;
+            self.outboxes.make_ready(id);
+        }
+        self.work(now);
     }
 
     /// A connection is gone, whoever ended it. To be called once for each.
@@ -184,8 +191,9 @@ impl Server {
             return self.set_timer(id);
         }
         self.outboxes.end(id, None);
-        self.finish_closing(now);
-        self.forget(id);
+        self.finish_all(now);
+        self.lose(id);
+        self.work(now);
     }
 
     /// Whether a stream is a connected resource's.
@@ -195,7 +203,11 @@ impl Server {
 
     /// The next stream that has bytes to send or is to be closed, if any has since it was last named here.
     pub fn next_dirty(&mut self) -> Option<StreamId> {
-        self.outboxes.next_dirty()
+        let next = self.outboxes.next_dirty();
+        if next.is_none() {
+            self.budget = Budget::default();
+        }
+        next
     }
 
     /// What a stream's connection is to do now.
@@ -213,12 +225,15 @@ impl Server {
         self.started.get_or_insert(now.monotonic);
         while let Some(key) = self.timers.pop_due(now.monotonic, &self.streams) {
             self.with(key, now, Stream::due);
-            self.finish_closing(now);
+            self.work(now);
             self.set_timer(key);
         }
+        self.context(now).1.outboxes.look_at_stalled();
+        self.budget = Budget::default();
+        self.work(now);
         // What is to be committed at once is, before anything is sent.
         let commit = self.next_commit().filter(|commit| !commit.is_zero());
-        self.timers.next().into_iter().chain(commit).min()
+        self.timers.next().into_iter().chain(commit).chain(self.outboxes.next_look()).min()
     }
 
     /// Ends all streams with `system-shutdown`, and takes no more connections. What is outgoing then is the last; once it
@@ -228,7 +243,7 @@ impl Server {
         for key in self.streams.keys() {
             self.with(key, now, Stream::shut_down);
         }
-        self.finish_closing(now);
+        self.work(now);
     }
 
     /// Makes all that changed safe, whatever was asked for.
@@ -241,7 +256,7 @@ impl Server {
 
     /// Whether a call has left something to send.
     pub fn is_dirty(&self) -> bool {
-        self.outboxes.is_dirty()
+        self.outboxes.is_dirty() || self.outboxes.ready() > 0
     }
 
     /// The streams, and beside them all that their handlers may touch.
@@ -256,16 +271,6 @@ impl Server {
     fn with<T>(&mut self, id: Key, now: Now, act: impl FnOnce(&mut Stream, &mut Ctx<'_>) -> T) -> Option<T> {
         let (streams, mut ctx) = self.context(now);
         streams.get_mut(id).map(|stream| act(stream, &mut ctx))
-    }
-
-    /// Finishes the streams that are closing. Each tells others, which may close some of them; the loop ends when none is left.
-    fn finish_closing(&mut self, now: Now) {
-        while let Some(key) = self.outboxes.next_closing() {
-            match self.with(key, now, Stream::finish) {
-                Some(true) => self.set_timer(key),
-                Some(false) | None => self.forget(key),
-            }
-        }
     }
 
     fn set_timer(&mut self, key: Key) {

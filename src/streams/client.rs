@@ -16,6 +16,7 @@
 
 use std::time::Duration;
 
+use super::resumption::Returns;
 use super::{header, resumption, Base};
 use crate::features::{Login, Outcome, Proved};
 use crate::im::ctx::Ctx;
@@ -39,8 +40,8 @@ pub(super) enum Phase {
     Bound(Bound),
     /// Logged in, with this full address, and without a connection.
     Detached(Jid),
-    /// Nothing more is read.
-    Ended,
+    /// Nothing more is read. What was not acknowledged is given back.
+    Ended(Option<Box<Returns>>),
 }
 
 impl Default for Phase {
@@ -74,7 +75,7 @@ impl Phase {
     }
 
     pub(super) fn reads(&self) -> bool {
-        !matches!(self, Self::Detached(_) | Self::Ended)
+        !matches!(self, Self::Detached(_) | Self::Ended(_))
     }
 
     /// Bytes have come.
@@ -130,7 +131,7 @@ impl Phase {
                 ctx.outboxes.end(base.key, None);
                 self
             }
-            Self::Ended => {
+            Self::Ended(_) => {
                 ctx.outboxes.abandon(base.key);
                 self
             }
@@ -173,9 +174,20 @@ impl Phase {
         if let Self::Bound(Bound { address, .. }) | Self::Detached(address) = self {
             log::info!("{} {address} is gone", base.key);
             let priority = presence::gone(ctx, &address, base.key);
-            resumption::give_all_back(ctx, base.key, priority);
+            return Self::Ended(Returns::of(ctx, base.key, priority));
         }
-        Self::Ended
+        Self::Ended(None)
+    }
+
+    /// Gives the next stanza back of those that were not acknowledged. `false` if there was none.
+    pub(super) fn give_one_back(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let Self::Ended(Some(returns)) = self else { return false };
+        returns.give_one_back(ctx)
+    }
+
+    /// Whether there are such.
+    pub(super) fn has_returns(&self) -> bool {
+        matches!(self, Self::Ended(Some(returns)) if !returns.is_empty())
     }
 }
 
@@ -266,7 +278,7 @@ fn bind(base: &mut Base, ctx: &mut Ctx<'_>, address: Jid) -> Phase {
     let bound = become_bound(base, ctx, address);
     if let Some(old) = old {
         ctx.outboxes.end(old, Some(StreamError::Conflict("another client has taken over this resource")));
-        resumption::give_all_back(ctx, old, priority);
+        ctx.outboxes.note_priority(old, priority);
     }
     bound
 }
@@ -286,11 +298,15 @@ fn lose(ctx: &mut Ctx<'_>, base: &Base, address: &Jid) {
 }
 
 /// XEP-0199 4.2: asks a client that has been silent for long whether it is still there, and gives the time of the
-/// next look; `None` if it was asked and has not answered. One that has never answered may be one that cannot; one that
-/// manages its stream must answer our `<r/>` (XEP-0198 section 4), which follows the ping, with either or both.
+/// next look; `None` if it was asked and has not answered. One that has never answered may be one that cannot; one
+/// that manages its stream must answer our `<r/>` (XEP-0198 section 4), which follows the ping, with either or both.
 fn ping_if_silent(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Duration> {
     let (now, interval) = (ctx.now.monotonic, ctx.config.ping_interval?);
     let answers = bound.answers || ctx.outboxes.is_managed(key);
+    if ctx.outboxes.is_throttled(key) {
+        // What it says is not read just now. Whether it reads is seen elsewhere.
+        return Some(now + interval);
+    }
     if bound.asked && answers {
         return None;
     }

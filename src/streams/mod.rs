@@ -28,6 +28,10 @@ pub(crate) struct Stream {
     pub(crate) in_line: bool,
     /// It was read from since it came into line.
     pub(crate) used: bool,
+    /// The peer sends no more, but something of what it has sent may not be acted upon yet.
+    pub(crate) ended_by_peer: bool,
+    /// It has no connection any more, and is kept for what it has to give back.
+    pub(crate) gone: bool,
 }
 
 /// What every stream has.
@@ -51,7 +55,8 @@ impl Stream {
         let reader = Reader::new(ctx.config.limits.before_login());
         let deadline = Some(ctx.now.monotonic + ctx.config.limits.login_time);
         let base = Base { key, peer, reader, deadline };
-        Self { base, role: Role::Client(client::Phase::default()), in_line: false, used: false }
+        let role = Role::Client(client::Phase::default());
+        Self { base, role, in_line: false, used: false, ended_by_peer: false, gone: false }
     }
 
     pub(crate) fn deadline(&self) -> Option<Duration> {
@@ -78,6 +83,11 @@ impl Stream {
         self.base.reader.push_into(bytes, spare);
     }
 
+    /// Goes on with what was pushed before and not acted upon.
+    pub(crate) fn push_unread(&mut self, spare: Vec<u8>) {
+        self.base.reader.push_into(&[], spare);
+    }
+
     /// Gives the buffer of [`Stream::push`] back.
     pub(crate) fn take_spare(&mut self) -> Vec<u8> {
         self.base.reader.take_spare()
@@ -88,17 +98,38 @@ impl Stream {
         !self.reads() || self.base.reader.rest()
     }
 
-    /// Acts on the next item of what was read. `false` once there is none, or the stream has ended.
+    /// Bytes that were taken and not acted upon.
+    pub(crate) fn unread(&self) -> usize {
+        self.base.reader.unread()
+    }
+
+    /// Acts on the next item of what was read; one that has ended gives back the next stanza. `false` once there is
+    /// none.
     pub(crate) fn step(&mut self, ctx: &mut Ctx<'_>) -> bool {
-        if !self.reads() {
-            return false;
-        }
+        ctx.outboxes.act_for(Some(self.base.key));
+        let stepped = if self.reads() { self.read_one(ctx) } else { self.give_one_back(ctx) };
+        ctx.outboxes.act_for(None);
+        stepped
+    }
+
+    fn read_one(&mut self, ctx: &mut Ctx<'_>) -> bool {
         match self.base.reader.next_item() {
             Ok(None) => return false,
             Ok(Some(item)) => self.advance(|phase, base| phase.item(base, ctx, item)),
             Err(error) => self.advance(|phase, base| phase.fail(base, ctx, error.into())),
         }
         true
+    }
+
+    fn give_one_back(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let Role::Client(phase) = &mut self.role;
+        phase.give_one_back(ctx)
+    }
+
+    /// Whether it has something to give back.
+    pub(crate) fn has_returns(&self) -> bool {
+        let Role::Client(phase) = &self.role;
+        phase.has_returns()
     }
 
     /// The deadline has passed.
@@ -137,7 +168,7 @@ impl Stream {
 
     fn advance(&mut self, act: impl FnOnce(client::Phase, &mut Base) -> client::Phase) {
         let Role::Client(phase) = &mut self.role;
-        *phase = act(std::mem::replace(phase, client::Phase::Ended), &mut self.base);
+        *phase = act(std::mem::replace(phase, client::Phase::Ended(None)), &mut self.base);
     }
 }
 

@@ -3,6 +3,9 @@
 //! Read first: XEP-0198 sections 4 and 5. Left out on purpose: counting ([`crate::outbox`]), and who may resume
 //! ([`crate::features`]).
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
 use super::Base;
 use crate::im::ctx::{Ctx, Now};
 use crate::im::delay;
@@ -30,8 +33,8 @@ pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
     offline::deliver(ctx, address);
 }
 
-/// XEP-0203: a message that came while nobody was connected says when, unless it does already. It ends as we write all
-/// messages that have content.
+/// XEP-0203: a message that came while nobody was connected says when, unless it does already. It ends as we write
+/// all messages that have content.
 fn add_delay(config: &Config, now: Now, stanza: &mut Unacknowledged) {
     const END: &[u8] = b"</message>";
     let Some(content) = stanza.bytes.len().checked_sub(END.len()) else { return };
@@ -49,10 +52,30 @@ fn add_delay(config: &Config, now: Now, stanza: &mut Unacknowledged) {
     stanza.is_delayed = true;
 }
 
-/// XEP-0198 section 4: what a stream did not acknowledge goes where it would have gone without that stream.
-pub(super) fn give_all_back(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) {
-    for stanza in ctx.outboxes.take_unacknowledged(stream) {
-        give_back(ctx, &stanza, priority);
+/// XEP-0198 section 4: what a stream did not acknowledge goes where it would have gone without that stream. There
+/// may be much of it, and many streams may end at once, so that it goes one by one, in order.
+pub(super) struct Returns {
+    stanzas: VecDeque<Unacknowledged>,
+    /// Of the resource that the stream was.
+    priority: Option<i8>,
+}
+
+impl Returns {
+    /// What a stream leaves that has ended, whose resource had this priority until now.
+    pub(super) fn of(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) -> Option<Box<Self>> {
+        let (stanzas, noted) = ctx.outboxes.take_unacknowledged(stream);
+        (!stanzas.is_empty()).then(|| Box::new(Self { stanzas, priority: priority.or(noted) }))
+    }
+
+    /// Gives the next one back. `false` if there was none.
+    pub(super) fn give_one_back(&mut self, ctx: &mut Ctx<'_>) -> bool {
+        let next = self.stanzas.pop_front();
+        next.iter().for_each(|stanza| give_back(ctx, stanza, self.priority));
+        next.is_some()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.stanzas.is_empty()
     }
 }
 
@@ -70,7 +93,7 @@ fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
 }
 
 /// For how long the session at `address` waits for another stream, if it may and is on this one.
-pub(super) fn time(ctx: &Ctx<'_>, stream: Key, address: &Jid) -> Option<std::time::Duration> {
+pub(super) fn time(ctx: &Ctx<'_>, stream: Key, address: &Jid) -> Option<Duration> {
     let session = ctx.tables.sessions.find(address.local()?, address.resource()?)?;
     session.resumption.as_ref().filter(|_| session.stream == stream).map(|resumption| resumption.time)
 }

@@ -153,6 +153,11 @@ impl Feed {
         self.used = 0;
     }
 
+    /// How many bytes have not been looked at.
+    pub(super) fn unread(&self) -> usize {
+        self.bytes.len() - self.next
+    }
+
     /// Whether nothing was begun and nothing is left.
     pub(super) fn is_idle(&self) -> bool {
         self.between && self.inside_root && self.next >= self.bytes.len()

@@ -214,6 +214,11 @@ impl Reader {
         self.parser.as_mut().map(|parser| parser.source_mut().take_spare()).unwrap_or_default()
     }
 
+    /// How many bytes of what was pushed have not been read.
+    pub(crate) fn unread(&self) -> usize {
+        self.parser.as_ref().map_or(0, |parser| parser.source().unread())
+    }
+
     /// Lets go of everything: nothing more will be read.
     pub(crate) fn stop(&mut self) {
         self.parser = None;

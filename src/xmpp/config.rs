@@ -149,8 +149,13 @@ pub struct Limits {
     /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which costs
     /// them some microseconds.
     pub parsers: usize,
-    /// Bytes that wait for a peer to read them. One that lets more pile up is cut off.
+    /// Bytes that wait for a peer to read them. While more do, whoever adds to them is read from more slowly; twice as many
+    /// there never are. One stanza that is longer is not sent at all.
     pub outbox_bytes: usize,
+    /// Bytes that were sent and that the peer has not acknowledged (XEP-0198), before the same happens.
+    pub unacknowledged_bytes: usize,
+    /// Time in which a peer with too much waiting for it must take some of it; one that does not is given up.
+    pub stall_time: Duration,
     /// Time from connecting to being logged in.
     pub login_time: Duration,
     /// Time for a peer to take its last bytes once its stream has ended.
@@ -222,6 +227,8 @@ impl Default for Limits {
             namespaces: 32,
             parsers: 1_024,
             outbox_bytes: 1_048_576,
+            unacknowledged_bytes: 2_097_152,
+            stall_time: Duration::from_secs(30),
             login_time: Duration::from_secs(60),
             closing_time: Duration::from_secs(5),
             ping_time: Duration::from_secs(60),

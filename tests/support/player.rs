@@ -65,6 +65,8 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "status_bytes" => limits.status_bytes = number(value)?,
         "commands" => limits.commands = number(value)?,
         "outbox_bytes" => limits.outbox_bytes = number(value)?,
+        "unacknowledged_bytes" => limits.unacknowledged_bytes = number(value)?,
+        "stall_time" => limits.stall_time = seconds_of(value)?,
         "roster_items" => limits.roster_items = number(value)?,
         "roster_groups" => limits.roster_groups = number(value)?,
         "roster_name_bytes" => limits.roster_name_bytes = number(value)?,

@@ -67,8 +67,14 @@ impl Memory {
 
     /// Takes what the server has for those who read.
     fn pump(&mut self) {
-        while let Some(id) = self.server.next_dirty() {
-            self.pump_one(id);
+        loop {
+            while let Some(id) = self.server.next_dirty() {
+                self.pump_one(id);
+            }
+            if !self.server.is_dirty() {
+                return;
+            }
+            self.server.tick(self.now);
         }
     }
 
@@ -135,6 +141,7 @@ impl Wire for Memory {
             client.reads = reads;
         }
         self.pump_one(id);
+        self.pump();
     }
 
     fn tick(&mut self, time: Duration) {
