@@ -59,7 +59,7 @@ impl Crowd {
     pub fn new(config: Config) -> Self {
         let asked = Rc::new(Cell::new(0u8));
         let counter = Rc::clone(&asked);
-        let outbox_limit = config.limits.outbox_bytes;
+        let outbox_limit = 2 * config.limits.outbox_bytes + config.limits.unacknowledged_bytes;
         let random = move |bytes: &mut [u8]| {
             counter.set(counter.get().wrapping_add(1));
             bytes.fill(counter.get());
@@ -203,11 +203,17 @@ impl Crowd {
     }
 
     fn pump(&mut self) {
-        while let Some(id) = self.server.next_dirty() {
-            if let Some(index) = self.clients.iter().position(|client| client.id == Some(id)) {
-                let most = if self.clients[index].reads { usize::MAX } else { 0 };
-                self.take(index, most);
+        loop {
+            while let Some(id) = self.server.next_dirty() {
+                if let Some(index) = self.clients.iter().position(|client| client.id == Some(id)) {
+                    let most = if self.clients[index].reads { usize::MAX } else { 0 };
+                    self.take(index, most);
+                }
             }
+            if !self.server.is_dirty() {
+                return;
+            }
+            self.server.tick(self.now);
         }
     }
 

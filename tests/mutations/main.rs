@@ -110,6 +110,7 @@ fn crowd_with_bystanders(session: &Session, parsers: usize) -> Result<Crowd, Str
     config.legacy_auth = true;
     config.plaintext = loquat::Plaintext::Always;
     config.limits.outbox_bytes = OUTBOX;
+    config.limits.unacknowledged_bytes = OUTBOX;
     config.limits.connections = CONNECTIONS;
     config.limits.parsers = parsers;
     config.scram_iterations = SCRAM_ITERATIONS;
