@@ -9,7 +9,7 @@ use crate::im::blocking;
 use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::outbox::Outbound;
-use crate::tables::{AccountChange, OfflineMessage};
+use crate::tables::{AccountChange, OfflineMessage, Untold};
 use crate::xml::ns;
 use crate::xml::writer;
 use crate::xml::{Element, Reader, XmlLimits};
@@ -45,13 +45,20 @@ pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
         sender(message).is_some_and(|from| blocking::has_blocked(ctx.config, accounts, to, &from))
     };
     let blocks = accounts.get(user).is_some_and(|account| account.blocklist().len() > 0);
+    let stream = session.stream;
+    let mut reads = true;
     let send = |message: &&OfflineMessage| {
-        (blocks && is_unwanted(message)) || ctx.outboxes.send(session.stream, Outbound::Bytes(&message.bytes))
+        reads = !ctx.outboxes.is_throttled(stream);
+        reads
+            && ((blocks && is_unwanted(message))
+                || ctx.outboxes.send(stream, Outbound::Bytes(&message.bytes)))
     };
-    let Some(number) = offline.messages().take_while(send).last().map(|message| message.number) else {
-        return;
-    };
-    ctx.tables.send_offline(user, number);
+    let last = offline.messages().take_while(send).last().map(|message| message.number);
+    last.iter().for_each(|number| ctx.tables.send_offline(user, *number));
+    if let Some(session) = ctx.tables.sessions.at_mut(to).filter(|_| !reads) {
+        session.untold.push_back(Untold::Messages);
+        ctx.outboxes.put_off(stream);
+    }
 }
 
 fn sender(message: &OfflineMessage) -> Option<Jid> {

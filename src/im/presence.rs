@@ -4,6 +4,7 @@
 //! written once and copied to each who may see it, and kept as written for those who come later.
 //! Left out on purpose: how one gets to see another ([`crate::im::subscriptions`]).
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::im::blocking;
@@ -13,7 +14,7 @@ use crate::im::events::{Event, Events};
 use crate::im::last_seen;
 use crate::im::offline;
 use crate::outbox::{Hold, Outbound, Outboxes};
-use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription};
+use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription, Untold};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::{Element, Reader};
@@ -54,15 +55,22 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), Stanz
     }
     session.priority = priority;
     session.presence = Some(written);
-    if is_new {
-        tell_newcomer(ctx, from, user, stream);
-    }
+    let mut untold = if is_new { tell_newcomer(ctx, from, user, stream) } else { VecDeque::new() };
     tell_watchers(ctx, from, user, None);
     if is_new {
-        ask_newcomer(ctx, from, user, stream);
+        ask_newcomer(ctx, from, user, stream, &mut untold);
     }
+    put_off(ctx, from, untold);
     offline::deliver(ctx, from);
     Ok(())
+}
+
+/// A newcomer is told the rest when it has read what it was told: however much that is, it is no reason to give it up.
+fn put_off(ctx: &mut Ctx<'_>, to: &Jid, untold: VecDeque<Untold>) {
+    if let Some(session) = ctx.tables.sessions.at_mut(to).filter(|_| !untold.is_empty()) {
+        session.untold = untold;
+        ctx.outboxes.put_off(session.stream);
+    }
 }
 
 /// RFC 6121 4.5.2: all of one's own resources are told, the one that goes included.
@@ -74,6 +82,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
     send_unavailable(ctx, from, user, &Broadcast::new(element, ns::CLIENT), was_available, &directed);
     if let Some(session) = ctx.tables.sessions.find_mut(user, resource) {
         session.presence = None;
+        session.untold.clear();
     }
     last_seen::note(ctx, user, element.child_text("status", ns::CLIENT).as_deref());
 }
@@ -146,30 +155,79 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Br
 }
 
 /// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring. The host program is asked.
-fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
+fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) -> VecDeque<Untold> {
     let mut post = lend(ctx);
+    let mut untold = VecDeque::new();
     for session in post.sessions.available(user).filter(|session| session.stream != stream) {
-        let Some(presence) = &session.presence else { continue };
-        let from = format!("{}/{}", to.bare_str(), session.resource);
-        post.outboxes.send(stream, Outbound::Broadcast(presence, to.as_str(), Hold::Presence(&from)));
+        let (Some(presence), Ok(from)) = (&session.presence, to.with_resource(&session.resource)) else {
+            continue;
+        };
+        if untold.is_empty() && !post.outboxes.is_throttled(stream) {
+            let hold = Hold::Presence(from.as_str());
+            post.outboxes.send(stream, Outbound::Broadcast(presence, to.as_str(), hold));
+        } else {
+            untold.push_back(Untold::Presence(from));
+        }
     }
     for (contact, _) in post.accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_to()) {
         if post.events.is_claimed(contact) {
             post.probe(to, contact);
         } else if let Some(name) = post.config.account(contact).filter(|_| sees(post.accounts, contact, to)) {
-            post.deliver_all(name, contact, to);
+            post.deliver_while_read(name, contact, to, stream, &mut untold);
+        }
+    }
+    untold
+}
+
+/// There is room in the outbox of one that has become available: goes on with what it has not been told.
+pub(crate) fn tell_more(ctx: &mut Ctx<'_>, to: &Jid) {
+    loop {
+        let Some(session) = ctx.tables.sessions.at_mut(to) else { return };
+        let stream = session.stream;
+        if session.untold.is_empty() {
+            return;
+        }
+        if ctx.outboxes.is_throttled(stream) {
+            return ctx.outboxes.put_off(stream);
+        }
+        match session.untold.pop_front() {
+            Some(Untold::Presence(from)) => tell_of(ctx, &from, to),
+            Some(Untold::Request(contact)) => ask(ctx, &contact, to, stream),
+            Some(Untold::Messages) => offline::deliver(ctx, to),
+            None => return,
         }
     }
 }
 
+/// The presence of a resource as it is now, if it may be seen.
+fn tell_of(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid) {
+    let mut post = lend(ctx);
+    let Some(user) = post.config.account(from).filter(|_| sees(post.accounts, from, to)) else { return };
+    let session = from.resource().and_then(|resource| post.sessions.find(user, resource));
+    if let Some(presence) = session.and_then(|session| session.presence.as_ref()) {
+        post.deliver(presence, from, to);
+    }
+}
+
 /// RFC 6121 3.1.3, rule 4: whoever is not answered yet asks again, but for one who is blocked.
-fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) {
-    let accounts = &ctx.tables.accounts;
-    for (contact, kept) in accounts.contacts(user) {
-        let Some(request) = kept.request.as_ref() else { continue };
-        if blocking::has_blocked(ctx.config, accounts, to, contact) {
-            continue;
+fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key, untold: &mut VecDeque<Untold>) {
+    let contacts = ctx.tables.accounts.contacts(user).filter(|(_, contact)| contact.request.is_some());
+    let asking: Vec<Jid> = contacts.map(|(address, _)| address.clone()).collect();
+    for contact in asking {
+        if untold.is_empty() && !ctx.outboxes.is_throttled(stream) {
+            ask(ctx, &contact, to, stream);
+        } else {
+            untold.push_back(Untold::Request(contact));
         }
+    }
+}
+
+/// RFC 6121 3.1.3, rule 4: `contact` asks again, if it still does.
+fn ask(ctx: &mut Ctx<'_>, contact: &Jid, to: &Jid, stream: Key) {
+    let accounts = &ctx.tables.accounts;
+    let kept = accounts.contact(to.local().unwrap_or_default(), contact.as_str());
+    let Some(request) = kept.and_then(|kept| kept.request.as_ref()) else { return };
+    if !blocking::has_blocked(ctx.config, accounts, to, contact) {
         let request = request.clone().with_attr("to", to.bare_str().to_owned());
         ctx.outboxes.send(stream, &request);
     }
@@ -396,6 +454,28 @@ impl Post<'_> {
             self.deliver(presence, &from, to);
         }
         any
+    }
+
+    /// The same for a newcomer as far as it reads; what is left is noted.
+    fn deliver_while_read(
+        &mut self,
+        user: &str,
+        owner: &Jid,
+        to: &Jid,
+        stream: Key,
+        untold: &mut VecDeque<Untold>,
+    ) {
+        for session in self.sessions.available(user) {
+            let (Some(presence), Ok(from)) = (&session.presence, owner.with_resource(&session.resource))
+            else {
+                continue;
+            };
+            if untold.is_empty() && !self.outboxes.is_throttled(stream) {
+                self.deliver(presence, &from, to);
+            } else {
+                untold.push_back(Untold::Presence(from));
+            }
+        }
     }
 
     /// Whether a broadcast to the account reaches whoever is at this address of it.

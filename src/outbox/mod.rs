@@ -140,6 +140,8 @@ struct Outbox {
     held: Option<Box<Held>>,
     /// While it is above its soft limit.
     pressure: Option<Box<Pressure>>,
+    /// The stream's owner is to be told more once there is room.
+    has_more: bool,
     /// Whose outbox is to drain before this stream is read from again.
     waits_for: Option<Key>,
 }
@@ -459,6 +461,7 @@ impl Outbox {
             acknowledgements: None,
             held: None,
             pressure: None,
+            has_more: false,
             waits_for: None,
         }
     }

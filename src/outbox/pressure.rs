@@ -88,6 +88,19 @@ impl Outboxes {
         })
     }
 
+    /// There is more to tell a stream than it takes at once.
+    pub(crate) fn put_off(&mut self, key: Key) {
+        if let Some(outbox) = find(&mut self.slots, key) {
+            outbox.has_more = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    /// Whether something was put off. It is said once.
+    pub(crate) fn take_put_off(&mut self, key: Key) -> bool {
+        find(&mut self.slots, key).is_some_and(|outbox| std::mem::take(&mut outbox.has_more))
+    }
+
     /// The next stream that was throttled and is so no longer.
     pub(crate) fn next_ready(&mut self) -> Option<Key> {
         self.ready.pop_front()

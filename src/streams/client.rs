@@ -179,6 +179,13 @@ impl Phase {
         Self::Ended(None)
     }
 
+    /// There is room for what was put off.
+    pub(super) fn tell_more(&self, ctx: &mut Ctx<'_>) {
+        if let Self::Bound(bound) = self {
+            presence::tell_more(ctx, &bound.address);
+        }
+    }
+
     /// Gives the next stanza back of those that were not acknowledged. `false` if there was none.
     pub(super) fn give_one_back(&mut self, ctx: &mut Ctx<'_>) -> bool {
         let Self::Ended(Some(returns)) = self else { return false };

@@ -107,9 +107,22 @@ impl Stream {
     /// none.
     pub(crate) fn step(&mut self, ctx: &mut Ctx<'_>) -> bool {
         ctx.outboxes.act_for(Some(self.base.key));
-        let stepped = if self.reads() { self.read_one(ctx) } else { self.give_one_back(ctx) };
+        let put_off = ctx.outboxes.take_put_off(self.base.key);
+        let stepped = if put_off {
+            self.tell_more(ctx);
+            true
+        } else if self.reads() {
+            self.read_one(ctx)
+        } else {
+            self.give_one_back(ctx)
+        };
         ctx.outboxes.act_for(None);
         stepped
+    }
+
+    fn tell_more(&self, ctx: &mut Ctx<'_>) {
+        let Role::Client(phase) = &self.role;
+        phase.tell_more(ctx);
     }
 
     fn read_one(&mut self, ctx: &mut Ctx<'_>) -> bool {

@@ -31,6 +31,7 @@ pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
     ctx.outboxes.end(old, Some(StreamError::Conflict("the session goes on over another connection")));
     log::info!("{} {} goes on as {address}", base.key, base.peer);
     offline::deliver(ctx, address);
+    ctx.outboxes.put_off(base.key);
 }
 
 /// XEP-0203: a message that came while nobody was connected says when, unless it does already. It ends as we write

@@ -45,7 +45,7 @@ pub(crate) use login_throttle::LoginThrottle;
 pub(crate) use offline::OfflineMessage;
 pub(crate) use rate_limiter::RateLimiter;
 pub(crate) use roster::{Contact, Item, SubscriptionState};
-pub(crate) use sessions::{Resumption, Session, Sessions};
+pub(crate) use sessions::{Resumption, Session, Sessions, Untold};
 pub(crate) use stored_xml::StoredXml;
 pub(crate) use subscription::{Step, Subscription};
 

@@ -4,7 +4,7 @@
 //! An account has few resources, so each has a short list that is searched from the front.
 //! Left out on purpose: what a stream is; here it is a key.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::xml::writer::Broadcast;
@@ -33,8 +33,21 @@ pub(crate) struct Session {
     /// It wants copies of what the account's other resources send and get (XEP-0280), and how many stanzas the server had
     /// written when it said so.
     pub(crate) carbons: Option<u64>,
+    /// What it has not been told yet since it became available, because it does not read as fast.
+    pub(crate) untold: VecDeque<Untold>,
     /// How another stream may go on with the session, if it may.
     pub(crate) resumption: Option<Resumption>,
+}
+
+/// Something that a resource is told when it becomes available.
+#[derive(Debug)]
+pub(crate) enum Untold {
+    /// The presence of this full address.
+    Presence(Jid),
+    /// That this account asks to see its presence.
+    Request(Jid),
+    /// The messages that wait for its account.
+    Messages,
 }
 
 /// How a session is resumed (XEP-0198 section 5).
@@ -109,6 +122,7 @@ impl Sessions {
             directed: Vec::new(),
             since: 0,
             carbons: None,
+            untold: VecDeque::new(),
             resumption: None,
         };
         // Most accounts have one resource, so there is room for one.
