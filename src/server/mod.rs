@@ -243,7 +243,8 @@ impl Server {
         for key in self.streams.keys() {
             self.with(key, now, Stream::shut_down);
         }
-        self.work(now);
+        self.finish_all(now);
+        self.work_off(now);
     }
 
     /// Makes all that changed safe, whatever was asked for.
@@ -254,7 +255,7 @@ impl Server {
         self.tables.sync()
     }
 
-    /// Whether a call has left something to send.
+    /// Whether a call has left something to send, or something for [`Server::tick`] to do.
     pub fn is_dirty(&self) -> bool {
         self.outboxes.is_dirty() || self.outboxes.ready() > 0
     }

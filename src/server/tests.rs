@@ -36,6 +36,34 @@ fn a_stream_that_has_ended_keeps_nothing_of_what_it_is_sent() {
     assert!(kept.max(server.spare.capacity()) < 2000, "{kept} bytes");
 }
 
+/// What is given back goes in slices, but a server that stops has no more turns.
+#[test]
+fn what_is_not_acknowledged_when_the_server_stops_waits_for_its_account() {
+    const MESSAGES: usize = 1_000;
+    let mut server = server(|config| {
+        config.scram_iterations = 1;
+        config.limits.offline_messages = MESSAGES;
+    });
+    let now = Now::default();
+    let [romeo, juliet] = ["romeo", "juliet"].map(|name| {
+        server.add_account(name, "secret").unwrap();
+        let id = server.open(Peer::default(), now).unwrap();
+        let login = format!(
+            "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'><iq type='set' id='1'>\
+             <query xmlns='jabber:iq:auth'><username>{name}</username><password>secret</password>\
+             <resource>x</resource></query></iq><presence/>"
+        );
+        server.receive(id, login.as_bytes(), now);
+        id
+    });
+    server.receive(juliet, b"<enable xmlns='urn:xmpp:sm:3' resume='true'/>", now);
+    let message = "<message type='chat' to='juliet@localhost'><body>1</body></message>";
+    server.receive(romeo, message.repeat(MESSAGES).as_bytes(), now);
+    server.hung_up(juliet, now);
+    server.shut_down(now);
+    assert_eq!(server.tables.accounts.offline("juliet").map(|offline| offline.len()), Some(MESSAGES));
+}
+
 #[test]
 fn a_subscription_is_between_accounts() {
     let mut server = server(|_| ());

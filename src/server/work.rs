@@ -57,6 +57,14 @@ impl Server {
         }
     }
 
+    /// Does all that is left, which is no more once all streams have ended: there are no more turns.
+    pub(super) fn work_off(&mut self, now: Now) {
+        while self.outboxes.ready() > 0 {
+            self.budget = Budget::default();
+            self.work(now);
+        }
+    }
+
     fn work_on(&mut self, key: Key, now: Now) {
         self.read_again(key);
         while !self.outboxes.is_throttled(key) {
