@@ -1,7 +1,7 @@
 //! Nobody who reads is cut off, however much comes at once; over real sockets, each client reading at full speed.
 //!
-//! Read first: `src/outbox/pressure.rs`. Left out on purpose: those who do not read; `tests/sockets.rs` and the transcript
-//! `full-outbox.txt` have them.
+//! Read first: `src/outbox/pressure.rs`. Left out on purpose: those who do not read; `tests/sockets.rs` and the
+//! transcript `full-outbox.txt` have them.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a panic is how a test fails

@@ -227,8 +227,8 @@ impl Reactor {
         Ok(())
     }
 
-    /// Sends what should not wait for the end of the turn: so that a peer is not taken for a slow one that only has not been
-    /// written to.
+    /// Sends what should not wait for the end of the turn, so that a peer is not taken for a slow one that only has not
+    /// been written to.
     fn flush_urgent(&mut self) -> io::Result<()> {
         while let Some(id) = self.server.next_urgent() {
             self.server.commit(self.clock.now())?;

@@ -1,14 +1,14 @@
 //! Back-pressure: whoever sends faster than a peer reads is itself read from no further.
 //!
-//! So much may wait for a peer before it counts: the soft limit. While more waits, the peer's own requests are not read,
-//! so that no answer piles up that it does not take. A sender that has added more than its allowance is not read either
+//! So much may wait for a peer before it counts: the soft limit. While more waits, the peer's own requests are not
+//! read, so that no answer piles up that it does not take. A sender that has added more than its allowance is not read either
 //! until half has gone, but not for long: a peer that does not read cannot keep others from everybody else. A peer that
 //! takes no byte for a time ([`Limits::stall_time`]) is given up.
 //!
 //! The sum of one outbox: up to the soft limit everything is taken, and one thing is never longer than the soft limit;
 //! above it, things are taken until there is twice as much. With stream management, what was sent and is not
-//! acknowledged has a limit of its own, which is added; so is what is held back from an inactive client (`held.rs`). With
-//! more, what can be refused is refused, and for anything else the peer is given up.
+//! acknowledged has a limit of its own, which is added; so is what is held back from an inactive client (`held.rs`).
+//! With more, what can be refused is refused, and for anything else the peer is given up.
 //! Left out on purpose: reading itself; whoever owns the connections asks [`Outboxes::is_throttled`].
 
 use super::{find, Outbox, Outboxes, State};

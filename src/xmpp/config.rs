@@ -149,8 +149,8 @@ pub struct Limits {
     /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which costs
     /// them some microseconds.
     pub parsers: usize,
-    /// Bytes that wait for a peer to read them. While more do, whoever adds to them is read from more slowly; twice as many
-    /// there never are. One stanza that is longer is not sent at all.
+    /// Bytes that wait for a peer to read them. While more do, whoever adds to them is read from more slowly, and there are
+    /// never more than twice as many. One stanza that is longer is not sent at all.
     pub outbox_bytes: usize,
     /// Bytes that were sent and that the peer has not acknowledged (XEP-0198), before the same happens.
     pub unacknowledged_bytes: usize,
