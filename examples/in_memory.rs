@@ -13,10 +13,10 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::time::Duration;
 
-use loquat::{Close, Config, Now, Peer, Server, StreamId};
+use loquat::{Config, Now, Peer, Server, StreamId, Then};
 
 const HEADER: &str = "<stream:stream to='localhost' xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -34,16 +34,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut room = Room { server, names: HashMap::new(), now: Now::default() };
     let romeo = room.enter("罗密欧")?;
     let juliet = room.enter("朱丽叶")?;
-    room.say(romeo, "<message to='朱丽叶@localhost' type='chat'><body>你好！</body></message>");
-    room.say(juliet, "<message to='罗密欧@localhost' type='chat'><body>是你吗，罗密欧？</body></message>");
-    room.say(romeo, "</stream:stream>");
+    room.say(romeo, "<message to='朱丽叶@localhost' type='chat'><body>你好！</body></message>")?;
+    room.say(juliet, "<message to='罗密欧@localhost' type='chat'><body>是你吗，罗密欧？</body></message>")?;
+    room.say(romeo, "</stream:stream>")?;
     // What is said to one who is not there waits.
-    room.say(juliet, "<message to='罗密欧@localhost' type='chat'><body>你在哪儿？</body></message>");
+    room.say(juliet, "<message to='罗密欧@localhost' type='chat'><body>你在哪儿？</body></message>")?;
     room.enter("罗密欧")?;
 
     // One who comes and says nothing is shown the door after a minute, which is over at once.
     room.open("somebody")?;
-    room.wait(Duration::from_secs(60));
+    room.wait(Duration::from_secs(60))?;
     Ok(())
 }
 
@@ -59,15 +59,15 @@ impl Room {
     /// Connects somebody and logs them in.
     fn enter(&mut self, name: &'static str) -> Result<StreamId, Box<dyn Error>> {
         let id = self.open(name)?;
-        self.say(id, HEADER);
+        self.say(id, HEADER)?;
         self.say(
             id,
             &format!(
                 "<iq type='set' id='login'><query xmlns='jabber:iq:auth'><username>{name}</username>\
                  <password>secret</password><resource>home</resource></query></iq>"
             ),
-        );
-        self.say(id, "<presence/>");
+        )?;
+        self.say(id, "<presence/>")?;
         Ok(id)
     }
 
@@ -78,31 +78,36 @@ impl Room {
     }
 
     /// The way in. It may come in pieces of any size; a whole stanza is acted upon before the call returns.
-    fn say(&mut self, id: StreamId, text: &str) {
+    fn say(&mut self, id: StreamId, text: &str) -> io::Result<()> {
         println!("{} C: {text}", self.name(id));
         self.server.receive(id, text.as_bytes(), self.now);
-        self.deliver();
+        self.deliver()
     }
 
-    /// Lets time pass. A host with a clock asks the result of `tick` when to come again.
-    fn wait(&mut self, time: Duration) {
+    /// Lets time pass. A host with a clock asks `next_deadline` when to come again.
+    fn wait(&mut self, time: Duration) -> io::Result<()> {
         println!("({} s pass)", time.as_secs());
         self.now.monotonic += time;
-        self.server.tick(self.now);
-        self.deliver();
+        self.deliver()
     }
 
     /// The way out: whoever has something waiting gets it, and whose stream has ended is let go.
-    fn deliver(&mut self) {
-        while let Some(id) = self.server.next_dirty() {
-            let outgoing = self.server.outgoing(id);
-            let (sent, close) = (outgoing.bytes.len(), outgoing.close);
-            println!("{} S: {}", self.name(id), String::from_utf8_lossy(outgoing.bytes));
-            self.server.sent(id, sent);
-            if close != Close::No {
-                self.server.hung_up(id, self.now);
+    fn deliver(&mut self) -> io::Result<()> {
+        let Self { server, names, now } = self;
+        let mut over = Vec::new();
+        let mut flush = server.flush(*now)?;
+        while let Some((id, outgoing)) = flush.next() {
+            let (sent, then) = (outgoing.bytes.len(), outgoing.then);
+            let name = names.get(&id).copied().unwrap_or_default();
+            println!("{name} S: {}", String::from_utf8_lossy(outgoing.bytes));
+            flush.sent(id, sent);
+            if then != Then::GoOn {
+                over.push(id);
             }
         }
+        drop(flush);
+        over.into_iter().for_each(|id| server.hung_up(id, *now));
+        Ok(())
     }
 
     fn name(&self, id: StreamId) -> &'static str {

@@ -49,10 +49,19 @@ fn open(folder: &Path, durability: Durability) -> Result<Reactor> {
 /// What follows a turn's changes: they are committed, and what can wait gets its slice.
 fn turn(reactor: &mut Reactor) -> Result<Duration> {
     let now = reactor.now();
-    reactor.server().commit(now)?;
+    let flush = reactor.server().flush(now)?;
     let start = Instant::now();
-    reactor.server().maintain();
+    drop(flush);
     Ok(start.elapsed())
+}
+
+/// Turns until nothing is left that can wait.
+fn settle(reactor: &mut Reactor) -> Result<Vec<Duration>> {
+    let mut slices = Vec::new();
+    while reactor.server().next_deadline() == Some(Duration::ZERO) {
+        slices.push(turn(reactor)?);
+    }
+    Ok(slices)
 }
 
 /// A new password is a change like others: about 400 bytes.
@@ -92,7 +101,7 @@ fn changes(folder: &Path) -> Result<()> {
 }
 
 fn one_change(reactor: &mut Reactor) -> Result<u64> {
-    while !reactor.server().maintain() {}
+    settle(reactor)?;
     let before = journal_bytes(reactor);
     reactor.server().set_password("a", "password 1")?;
     Ok(journal_bytes(reactor) - before)
@@ -109,7 +118,7 @@ fn accounts(folder: &Path, accounts: usize) -> Result<()> {
         reactor.server().import(&user(n, accounts, 5), "localhost", None)?;
         turn(&mut reactor)?;
     }
-    while !reactor.server().maintain() {}
+    settle(&mut reactor)?;
     reactor.server().sync()?;
     drop(reactor);
     // Memory is measured where nothing else was before.
@@ -144,7 +153,7 @@ fn stall(folder: &Path, accounts: usize, contacts: usize) -> Result<()> {
         reactor.server().import(&user(n, accounts, contacts), "localhost", None)?;
         turn(&mut reactor)?;
     }
-    while !reactor.server().maintain() {}
+    settle(&mut reactor)?;
     // Enough changes for a snapshot of everything: the next journal is a short one again.
     let mut n = 0;
     loop {
@@ -158,14 +167,7 @@ fn stall(folder: &Path, accounts: usize, contacts: usize) -> Result<()> {
         }
     }
     let start = Instant::now();
-    loop {
-        let slice = Instant::now();
-        let done = reactor.server().maintain();
-        slices.push(slice.elapsed());
-        if done {
-            break;
-        }
-    }
+    slices.append(&mut settle(&mut reactor)?);
     slices.sort_unstable();
     let slice = |at: usize| slices.get(at).copied().unwrap_or_default();
     let (half, longest) = (slice(slices.len() / 2), slice(slices.len().saturating_sub(1)));

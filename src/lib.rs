@@ -30,8 +30,8 @@ pub use features::specs;
 pub use im::ctx::Now;
 pub use im::events::Event;
 pub use net::Reactor;
-pub use outbox::{Close, Outgoing};
-pub use server::{ClaimError, ImportError, InjectError, Server, Status, StreamId};
+pub use outbox::{Outgoing, Then};
+pub use server::{ClaimError, Flush, ImportError, InjectError, Server, Status, StreamId};
 pub use storage::{
     account_line, Document, DocumentError, Durability, Export, Folder, Part, Storage, StorageError,
 };

@@ -163,15 +163,15 @@ impl World {
     fn pass(&mut self, time: Duration) {
         self.now.monotonic += time;
         self.now.since_1970 += time;
-        self.server.tick(self.now);
         self.carry();
     }
 
     /// Brings everybody what the server has for them.
     fn carry(&mut self) {
-        while let Some(id) = self.server.next_dirty() {
-            let bytes = self.server.outgoing(id).bytes.to_vec();
-            self.server.sent(id, bytes.len());
+        let mut flush = self.server.flush(self.now).unwrap();
+        while let Some((id, outgoing)) = flush.next() {
+            let bytes = outgoing.bytes.to_vec();
+            flush.sent(id, bytes.len());
             if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {
                 client.hear(&bytes);
             }

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loquat::xml::Element;
-use loquat::{Close, Config, Event, Now, Peer, Reactor, Server, StreamId};
+use loquat::{Config, Event, Now, Peer, Reactor, Server, StreamId, Then};
 
 /// How long an example may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -235,16 +235,22 @@ impl Page {
     }
 
     fn deliver(&mut self) {
-        while let Some(id) = self.server.next_dirty() {
-            let outgoing = self.server.outgoing(id);
-            let (sent, close) = (outgoing.bytes.len(), outgoing.close);
+        let mut flush = self.server.flush(Now::default()).unwrap();
+        let mut over = Vec::new();
+        while let Some((id, outgoing)) = flush.next() {
+            let (sent, then) = (outgoing.bytes.len(), outgoing.then);
             if let Some((_, heard)) = self.heard.iter_mut().rev().find(|(whose, _)| *whose == id) {
                 heard.push_str(std::str::from_utf8(outgoing.bytes).unwrap());
             }
-            self.server.sent(id, sent);
-            if close != Close::No {
-                self.server.hung_up(id, Now::default());
+            flush.sent(id, sent);
+            if then != Then::GoOn {
+                over.push(id);
             }
+        }
+        drop(flush);
+        if !over.is_empty() {
+            over.into_iter().for_each(|id| self.server.hung_up(id, Now::default()));
+            self.deliver();
         }
     }
 }

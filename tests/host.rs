@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
 
-use loquat::{Close, Config, Event, Now, Peer, Server, StreamId};
+use loquat::{Config, Event, Now, Peer, Server, StreamId, Then};
 
 /// A server with two accounts, and a host that has two domains.
 struct Room {
@@ -49,16 +49,24 @@ impl Room {
 
     /// What a client has been sent since it was looked at last.
     fn heard(&mut self, id: StreamId) -> String {
-        while let Some(dirty) = self.server.next_dirty() {
-            let outgoing = self.server.outgoing(dirty);
-            let (text, close) = (String::from_utf8_lossy(outgoing.bytes).into_owned(), outgoing.close);
-            self.server.sent(dirty, usize::MAX);
-            if let Some((_, heard)) = self.clients.iter_mut().find(|(client, _)| *client == dirty) {
-                heard.push_str(&text);
+        loop {
+            let mut flush = self.server.flush(Now::default()).unwrap();
+            let mut over = Vec::new();
+            while let Some((dirty, outgoing)) = flush.next() {
+                let (text, then) = (String::from_utf8_lossy(outgoing.bytes).into_owned(), outgoing.then);
+                flush.sent(dirty, text.len());
+                if let Some((_, heard)) = self.clients.iter_mut().find(|(client, _)| *client == dirty) {
+                    heard.push_str(&text);
+                }
+                if then != Then::GoOn {
+                    over.push(dirty);
+                }
             }
-            if close != Close::No {
-                self.server.hung_up(dirty, Now::default());
+            drop(flush);
+            if over.is_empty() {
+                break;
             }
+            over.into_iter().for_each(|id| self.server.hung_up(id, Now::default()));
         }
         let client = self.clients.iter_mut().find(|(client, _)| *client == id);
         client.map(|(_, heard)| std::mem::take(heard)).unwrap_or_default()

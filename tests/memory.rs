@@ -55,8 +55,8 @@ impl World {
 
     fn pass(&mut self, seconds: u64) {
         self.now.monotonic += Duration::from_secs(seconds);
-        self.server.tick(self.now);
-        while self.server.next_dirty().is_some() {}
+        let mut flush = self.server.flush(self.now).unwrap();
+        while flush.next().is_some() {}
     }
 
     fn open(&mut self) -> StreamId {
@@ -66,9 +66,10 @@ impl World {
     /// Says something, and gives what comes back.
     fn say(&mut self, id: StreamId, text: &str) -> String {
         self.server.receive(id, text.as_bytes(), self.now);
-        while self.server.next_dirty().is_some() {}
-        let answer = String::from_utf8(self.server.outgoing(id).bytes.to_vec()).unwrap();
-        self.server.sent(id, answer.len());
+        let mut flush = self.server.flush(self.now).unwrap();
+        while flush.next().is_some() {}
+        let answer = String::from_utf8(flush.outgoing(id).bytes.to_vec()).unwrap();
+        flush.sent(id, answer.len());
         answer
     }
 

@@ -22,7 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loquat::xml::{Element, Item, Reader, XmlLimits};
-use loquat::{Close, Config, Now, Peer, Server, StreamId};
+use loquat::{Config, Now, Peer, Server, StreamId, Then};
 
 const SEQUENCES: u64 = 2_000;
 const STEPS: usize = 30;
@@ -338,10 +338,11 @@ impl World {
 
     /// Everybody hears what there is to hear.
     fn pump(&mut self) {
-        while let Some(id) = self.server.next_dirty() {
-            let outgoing = self.server.outgoing(id);
-            let (bytes, close) = (outgoing.bytes.to_vec(), outgoing.close);
-            self.server.sent(id, bytes.len());
+        let mut flush = self.server.flush(Now::default()).unwrap();
+        let mut over = Vec::new();
+        while let Some((id, outgoing)) = flush.next() {
+            let (bytes, then) = (outgoing.bytes.to_vec(), outgoing.then);
+            flush.sent(id, bytes.len());
             if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {
                 if self.loud {
                     println!("{} S: {}", client.address(), String::from_utf8_lossy(&bytes));
@@ -355,9 +356,14 @@ impl World {
                     }
                 }
             }
-            if close != Close::No {
-                self.server.hung_up(id, Now::default());
+            if then != Then::GoOn {
+                over.push(id);
             }
+        }
+        drop(flush);
+        if !over.is_empty() {
+            over.into_iter().for_each(|id| self.server.hung_up(id, Now::default()));
+            self.pump();
         }
     }
 

@@ -7,7 +7,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use super::transport::Transport;
-use crate::outbox::{Close, Outgoing};
+use crate::outbox::{Outgoing, Then};
 use crate::server::StreamId;
 use crate::xmpp::slab::drop_vacant;
 
@@ -99,11 +99,11 @@ impl Connection {
 
     /// Writes what the system takes of what is outgoing.
     pub(super) fn send(&mut self, outgoing: Outgoing<'_>) -> Output {
-        match (outgoing.close, outgoing.bytes) {
-            (Close::Now, _) => Output::Over,
+        match (outgoing.then, outgoing.bytes) {
+            (Then::CloseNow, _) => Output::Over,
             _ if self.is_blocked => Output::Nothing,
-            (Close::No, []) => Output::Nothing,
-            (Close::WhenSent, []) => self.close_write_half(),
+            (Then::GoOn, []) => Output::Nothing,
+            (Then::CloseWhenSent, []) => self.close_write_half(),
             (_, bytes) => match self.transport.write(bytes) {
                 Ok(written) => Output::Sent(written),
                 Err(error) => match error.kind() {

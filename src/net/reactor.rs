@@ -18,7 +18,7 @@ use super::read_queue::ReadQueue;
 use super::system::{self, Clock};
 use super::transport::Transport;
 use crate::im::ctx::Now;
-use crate::server::{Server, StreamId};
+use crate::server::{Flush, Server, StreamId};
 use crate::storage::{Storage, StorageError};
 use crate::xmpp::config::Config;
 use crate::xmpp::peer::Peer;
@@ -54,10 +54,6 @@ pub struct Reactor {
     clock: Clock,
     /// Those that the system takes bytes for again.
     writable: Vec<StreamId>,
-    /// When the server wants its next tick.
-    next_tick: Option<Duration>,
-    /// The server has work that can wait, but not for ever.
-    has_work: bool,
     /// What the host watches was ready.
     woken: bool,
 }
@@ -101,9 +97,7 @@ impl Reactor {
             writable: Vec::new(),
             scratch: vec![0; READ_BYTES].into_boxed_slice(),
             clock: Clock::start(),
-            next_tick: None,
             may_have_events: false,
-            has_work: false,
             woken: false,
         })
     }
@@ -129,11 +123,11 @@ impl Reactor {
     /// How long from now until [`Reactor::poll_once`] must be called although the descriptor is not readable; `None` if
     /// it need not be.
     pub fn next_deadline(&self) -> Option<Duration> {
-        if self.may_have_events || self.has_work || !self.readable.is_empty() || self.server.is_dirty() {
+        if self.may_have_events || !self.readable.is_empty() {
             return Some(Duration::ZERO);
         }
         let accepts = self.listeners.iter().filter_map(Listener::accept_at);
-        let next = accepts.chain(self.next_tick).chain(self.server.next_commit()).min()?;
+        let next = accepts.chain(self.server.next_deadline()).min()?;
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
 
@@ -203,36 +197,18 @@ impl Reactor {
         self.accept_waiting();
         for id in self.readable.take_turn() {
             self.read(id);
-            self.flush_urgent()?;
+            if self.server.wants_flush() {
+                self.flush()?;
+            }
             self.forget_lost();
         }
-        let now = self.clock.now();
-        self.next_tick = self.server.tick(now);
-        // Nothing that speaks of a change is sent before the change is safe.
-        self.server.commit(now)?;
-        for id in std::mem::take(&mut self.writable) {
-            self.flush(id);
-        }
-        while let Some(id) = self.server.next_dirty() {
-            self.flush(id);
-        }
+        self.flush()?;
         self.queue_throttled();
         // This may change something again, which is committed before what speaks of it is sent in the next turn.
         self.forget_lost();
         if self.connections.is_empty() {
             // Wherever this lies, the system could take back nothing that was freed below it.
             self.readable = ReadQueue::default();
-        }
-        self.has_work = !self.server.maintain();
-        Ok(())
-    }
-
-    /// Sends what should not wait for the end of the turn, so that a peer is not taken for a slow one that only has not
-    /// been written to.
-    fn flush_urgent(&mut self) -> io::Result<()> {
-        while let Some(id) = self.server.next_urgent() {
-            self.server.commit(self.clock.now())?;
-            self.flush(id);
         }
         Ok(())
     }
@@ -322,16 +298,23 @@ impl Reactor {
         }
     }
 
-    /// Writes what the system takes of what waits.
-    fn flush(&mut self, id: StreamId) {
-        loop {
-            let Some(connection) = self.connections.get_mut(id) else { return };
-            match connection.send(self.server.outgoing(id)) {
-                Output::Sent(count) => self.server.sent(id, count),
-                Output::Nothing => return,
-                Output::Over => return self.drop_connection(id),
+    /// Sends what is to be sent, as far as the system takes it.
+    fn flush(&mut self) -> io::Result<()> {
+        let mut flush = self.server.flush(self.clock.now())?;
+        let mut over = Vec::new();
+        for id in std::mem::take(&mut self.writable) {
+            if send(&mut self.connections, &mut flush, id) {
+                over.push(id);
             }
         }
+        while let Some((id, _)) = flush.next() {
+            if send(&mut self.connections, &mut flush, id) {
+                over.push(id);
+            }
+        }
+        drop(flush);
+        over.into_iter().for_each(|id| self.drop_connection(id));
+        Ok(())
     }
 
     /// Ends a connection: its socket closes, and a listener that was out of descriptors may try again. Its stream hears
@@ -347,6 +330,18 @@ impl Reactor {
     fn forget_lost(&mut self) {
         for id in std::mem::take(&mut self.lost) {
             self.server.hung_up(id, self.clock.now());
+        }
+    }
+}
+
+/// Sends what a connection takes. `true` if the connection is over.
+fn send(connections: &mut Connections, flush: &mut Flush<'_>, id: StreamId) -> bool {
+    let Some(connection) = connections.get_mut(id) else { return false };
+    loop {
+        match connection.send(flush.outgoing(id)) {
+            Output::Sent(count) => flush.sent(id, count),
+            Output::Nothing => return false,
+            Output::Over => return true,
         }
     }
 }

@@ -33,22 +33,24 @@ use crate::xmpp::slab::{drop_vacant, Key};
 
 /// What the owner of a stream's connection is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outgoing<'a> {
     /// Send these bytes.
     pub bytes: &'a [u8],
     /// And then?
-    pub close: Close,
+    pub then: Then,
 }
 
 /// What becomes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Close {
+#[non_exhaustive]
+pub enum Then {
     /// It goes on.
-    No,
+    GoOn,
     /// Once the bytes are sent, send no more (shut down that half), and end it when the peer does.
-    WhenSent,
-    /// End it now.
-    Now,
+    CloseWhenSent,
+    /// End it now, whatever was not sent.
+    CloseNow,
 }
 
 /// What is sent on a stream.
@@ -181,8 +183,8 @@ pub(crate) struct Outboxes {
     acting: Option<Key>,
     /// Those above their soft limit.
     pressed: Vec<Key>,
-    /// Those of them that are to be sent from before anything else.
-    urgent: VecDeque<Key>,
+    /// One of them was not sent from since it is.
+    urgent: bool,
     /// Streams that have something to do and are not throttled.
     ready: VecDeque<Key>,
 }
@@ -198,7 +200,7 @@ impl Outboxes {
             now: Moment::default(),
             acting: None,
             pressed: Vec::new(),
-            urgent: VecDeque::new(),
+            urgent: false,
             ready: VecDeque::new(),
         }
     }
@@ -235,7 +237,7 @@ impl Outboxes {
         if self.slots.is_empty() {
             // Small as they are, they lie between what a crowd has left and the end of the heap.
             (self.dirty, self.closing, self.spares) = Default::default();
-            (self.urgent, self.ready) = Default::default();
+            self.ready = VecDeque::new();
         }
     }
 
@@ -342,6 +344,7 @@ impl Outboxes {
                 return Some(key);
             }
         }
+        self.urgent = false;
         release_if_large(&mut self.dirty);
         None
     }
@@ -352,14 +355,14 @@ impl Outboxes {
 
     /// What a stream's connection is to send. The connection of a stream that is no more is to be ended.
     pub(crate) fn outgoing(&self, key: Key) -> Outgoing<'_> {
-        const OVER: Outgoing<'_> = Outgoing { bytes: &[], close: Close::Now };
+        const OVER: Outgoing<'_> = Outgoing { bytes: &[], then: Then::CloseNow };
         let Some(outbox) = self.get(key) else { return OVER };
-        let close = match outbox.state {
-            State::Open | State::Closing(_) | State::Full(_) => Close::No,
-            State::Ending => Close::WhenSent,
+        let then = match outbox.state {
+            State::Open | State::Closing(_) | State::Full(_) => Then::GoOn,
+            State::Ending => Then::CloseWhenSent,
             State::Detached | State::Abandoned => return OVER,
         };
-        Outgoing { bytes: outbox.bytes.get(outbox.sent..).unwrap_or_default(), close }
+        Outgoing { bytes: outbox.bytes.get(outbox.sent..).unwrap_or_default(), then }
     }
 
     /// So many bytes of [`Outboxes::outgoing`] were sent.

@@ -116,9 +116,9 @@ impl Outboxes {
         self.ready.push_back(key);
     }
 
-    /// The next outbox that has come above its soft limit and should be sent from at once.
-    pub(crate) fn next_urgent(&mut self) -> Option<Key> {
-        self.urgent.pop_front()
+    /// Whether an outbox has come above its soft limit since all were sent from.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// Gives up who takes nothing, and lets go on who has waited long enough for that.
@@ -151,7 +151,7 @@ impl Outboxes {
         };
         if outbox.pressure.is_none() {
             self.pressed.push(key);
-            self.urgent.push_back(key);
+            self.urgent = true;
         }
         let new = || Box::new(Pressure { progress: now, senders: Vec::new() });
         let pressure = outbox.pressure.get_or_insert_with(new);

@@ -73,7 +73,7 @@ fn an_outbox_holds_no_more_than_twice_its_limit_and_one_thing_no_more_than_that(
         assert!(!put(&mut outboxes, key, "x"), "what cannot be is too much");
         assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
         assert!(text(&outboxes, key).contains("x<stream:error><resource-constraint "));
-        assert_eq!(outboxes.outgoing(key).close, Close::WhenSent);
+        assert_eq!(outboxes.outgoing(key).then, Then::CloseWhenSent);
     }
 }
 
@@ -84,7 +84,9 @@ fn who_reads_too_little_is_not_read_from() {
     assert!(!outboxes.is_throttled(key), "at the limit");
     put(&mut outboxes, key, "x");
     assert!(outboxes.is_throttled(key), "over it");
-    assert_eq!(outboxes.next_urgent(), Some(key));
+    assert!(outboxes.is_urgent());
+    while outboxes.next_dirty().is_some() {}
+    assert!(!outboxes.is_urgent(), "it was named");
     outboxes.sent(key, 500);
     assert!(outboxes.is_throttled(key), "until half of it is gone");
     outboxes.sent(key, 1);
@@ -131,7 +133,6 @@ fn who_sends_too_much_waits_for_the_reader_but_not_for_long() {
     outboxes.sent(reader, 9_002);
     assert_eq!((outboxes.next_ready(), outboxes.next_ready()), (Some(reader), None));
     // Whoever goes keeps nobody.
-    outboxes.next_urgent();
     for leave in [Outboxes::forget, |outboxes: &mut Outboxes, key| outboxes.detach(key)] {
         let (mut outboxes, reader, writer) = two(8_000);
         outboxes.act_for(Some(writer));
@@ -191,7 +192,7 @@ fn a_stream_ends_once_and_takes_answers_until_then() {
     assert_eq!((outboxes.next_closing(), outboxes.next_closing()), (Some(key), None));
     assert_eq!(text(&outboxes, key), "answer</stream:stream>");
     outboxes.abandon(key);
-    assert_eq!(outboxes.outgoing(key), Outgoing { bytes: &[], close: Close::Now });
+    assert_eq!(outboxes.outgoing(key), Outgoing { bytes: &[], then: Then::CloseNow });
 }
 
 const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
@@ -369,6 +370,6 @@ fn what_is_for_a_stream_that_is_gone_does_not_reach_the_next_one() {
     outboxes.end(old, None);
     outboxes.sent(old, 1);
     outboxes.abandon(old);
-    assert_eq!((text(&outboxes, new).as_str(), outboxes.outgoing(new).close), ("", Close::No));
-    assert_eq!(outboxes.outgoing(old).close, Close::Now);
+    assert_eq!((text(&outboxes, new).as_str(), outboxes.outgoing(new).then), ("", Then::GoOn));
+    assert_eq!(outboxes.outgoing(old).then, Then::CloseNow);
 }

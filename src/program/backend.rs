@@ -122,10 +122,12 @@ impl Backend {
     /// Makes durable what was done in this process.
     pub(super) fn close(self) -> Result<(), String> {
         let Self::Local(mut local) = self else { return Ok(()) };
-        let server = local.reactor.server();
-        server.sync().map_err(|error| error.to_string())?;
-        while !server.maintain() {}
-        server.sync().map_err(|error| error.to_string())
+        let said = |error: io::Error| error.to_string();
+        local.reactor.server().sync().map_err(said)?;
+        while local.reactor.next_deadline() == Some(Duration::ZERO) {
+            local.reactor.poll_once(None).map_err(said)?;
+        }
+        local.reactor.server().sync().map_err(said)
     }
 }
 

@@ -351,9 +351,11 @@ mod tests {
         server.set_password("A", "other").unwrap();
         assert!(server.tables.accounts.has_password("a", "other"));
         server.remove_account("A", now).unwrap();
-        let outgoing = server.outgoing(id);
-        assert_eq!(outgoing.close, crate::Close::WhenSent);
+        let flush = server.flush(now).unwrap();
+        let outgoing = flush.outgoing(id);
+        assert_eq!(outgoing.then, crate::Then::CloseWhenSent);
         assert!(String::from_utf8_lossy(outgoing.bytes).contains("not-authorized"));
+        drop(flush);
         assert_eq!((server.status().sessions, server.account_names().len()), (0, 0));
     }
 

@@ -7,6 +7,7 @@
 //! Left out on purpose: errors of peers. They are on the wire when a call returns, never in its result.
 
 mod accounts;
+mod flush;
 mod local;
 mod parsers;
 mod timers;
@@ -21,7 +22,7 @@ use self::work::Budget;
 use crate::crypto::random::{Random, RandomSource};
 use crate::im::ctx::{Ctx, Now};
 use crate::im::events::Events;
-use crate::outbox::{Outboxes, Outgoing};
+use crate::outbox::Outboxes;
 use crate::storage::{Storage, StorageError};
 use crate::streams::{self, Stream};
 use crate::tables::{
@@ -32,6 +33,7 @@ use crate::xmpp::peer::Peer;
 use crate::xmpp::slab::{Key, Slab};
 
 pub use accounts::{ImportError, Status};
+pub use flush::Flush;
 pub use local::{ClaimError, InjectError};
 
 /// Which stream. One that is no more is ignored wherever it is said.
@@ -58,6 +60,8 @@ pub struct Server {
     now: Now,
     /// What may still be done in this turn.
     budget: Budget,
+    /// The last flush has left work that can wait, but not for ever.
+    has_work: bool,
 }
 
 impl Server {
@@ -91,6 +95,7 @@ impl Server {
             spare: Vec::new(),
             now: Now::default(),
             budget: Budget::default(),
+            has_work: false,
             started: None,
             config,
         })
@@ -110,27 +115,6 @@ impl Server {
         log::info!("{} accounts were read", server.tables.accounts.len());
         server.tables.recorder = Some(Box::new(storage));
         Ok(server)
-    }
-
-    /// Makes what changed as safe as was asked for. To be called before anything outgoing is sent.
-    ///
-    /// # Errors
-    /// If that cannot be done. Then nothing may be sent any more: it would acknowledge what may be lost.
-    pub fn commit(&mut self, now: Now) -> io::Result<()> {
-        self.tables.commit(now.monotonic)
-    }
-
-    /// When [`Server::commit`] has something to do ([`Now::monotonic`]): [`Server::tick`] knows nothing of what is changed
-    /// after it.
-    pub fn next_commit(&self) -> Option<Duration> {
-        self.tables.recorder.as_ref().and_then(|recorder| recorder.next_commit())
-    }
-
-    /// Does a little of the work that can wait. `false` if there is more of it. To be called after what was outgoing has been
-    /// sent: that messages wait no longer is recorded here.
-    pub fn maintain(&mut self) -> bool {
-        self.tables.record_sent();
-        self.tables.maintain()
     }
 
     /// What the server was told.
@@ -201,41 +185,6 @@ impl Server {
         self.streams.get(id).is_some_and(|stream| stream.is_bound())
     }
 
-    /// The next stream that has bytes to send or is to be closed, if any has since it was last named here.
-    pub fn next_dirty(&mut self) -> Option<StreamId> {
-        let next = self.outboxes.next_dirty();
-        if next.is_none() {
-            self.budget = Budget::default();
-        }
-        next
-    }
-
-    /// What a stream's connection is to do now.
-    pub fn outgoing(&self, id: StreamId) -> Outgoing<'_> {
-        self.outboxes.outgoing(id)
-    }
-
-    /// A connection took so many bytes of [`Server::outgoing`].
-    pub fn sent(&mut self, id: StreamId, bytes: usize) {
-        self.outboxes.sent(id, bytes);
-    }
-
-    /// Does what is due, and says when to be called next ([`Now::monotonic`]).
-    pub fn tick(&mut self, now: Now) -> Option<Duration> {
-        self.started.get_or_insert(now.monotonic);
-        while let Some(key) = self.timers.pop_due(now.monotonic, &self.streams) {
-            self.with(key, now, Stream::due);
-            self.work(now);
-            self.set_timer(key);
-        }
-        self.context(now).1.outboxes.look_at_stalled();
-        self.budget = Budget::default();
-        self.work(now);
-        // What is to be committed at once is, before anything is sent.
-        let commit = self.next_commit().filter(|commit| !commit.is_zero());
-        self.timers.next().into_iter().chain(commit).chain(self.outboxes.next_look()).min()
-    }
-
     /// Ends all streams with `system-shutdown`, and takes no more connections. What is outgoing then is the last; once it
     /// is sent, [`Server::sync`] and be gone.
     pub fn shut_down(&mut self, now: Now) {
@@ -245,19 +194,6 @@ impl Server {
         }
         self.finish_all(now);
         self.work_off(now);
-    }
-
-    /// Makes all that changed safe, whatever was asked for.
-    ///
-    /// # Errors
-    /// If that cannot be done.
-    pub fn sync(&mut self) -> io::Result<()> {
-        self.tables.sync()
-    }
-
-    /// Whether a call has left something to send, or something for [`Server::tick`] to do.
-    pub fn is_dirty(&self) -> bool {
-        self.outboxes.is_dirty() || self.outboxes.ready() > 0
     }
 
     /// The streams, and beside them all that their handlers may touch.

@@ -80,6 +80,8 @@ fn a_subscription_is_between_accounts() {
 #[derive(Default)]
 struct Diary {
     left: usize,
+    /// It commits nothing.
+    fails: bool,
     entries: Rc<RefCell<Vec<&'static str>>>,
 }
 
@@ -105,7 +107,11 @@ impl Recorder for Diary {
 
     fn commit(&mut self, _: Duration) -> io::Result<()> {
         self.entries.borrow_mut().push("commit");
-        Ok(())
+        if self.fails {
+            Err(io::ErrorKind::Other.into())
+        } else {
+            Ok(())
+        }
     }
 
     fn next_commit(&self) -> Option<Duration> {
@@ -133,11 +139,10 @@ fn forgets_after(changes: usize, before: &str, said: &str) -> (String, [Option<S
                  <password>secret</password><resource>x</resource></query></iq>";
     server.receive(id, login.as_bytes(), now);
     server.receive(id, before.as_bytes(), now);
-    let heard = server.outgoing(id).bytes.len();
-    server.sent(id, heard);
+    heard(&mut server, id);
     server.tables.recorder = forgetful(changes);
     server.receive(id, said.as_bytes(), now);
-    let heard = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
+    let heard = heard(&mut server, id);
     let state = |owner: &str, contact: &str| {
         server.tables.accounts.contact(owner, contact).map(|contact| contact.subscription)
     };
@@ -189,8 +194,10 @@ fn house() -> (Server, [StreamId; 2]) {
 }
 
 fn heard(server: &mut Server, id: StreamId) -> String {
-    let text = String::from_utf8_lossy(server.outgoing(id).bytes).into_owned();
-    server.sent(id, text.len());
+    let mut flush = server.flush(Now::default()).unwrap();
+    while flush.next().is_some() {}
+    let text = String::from_utf8_lossy(flush.outgoing(id).bytes).into_owned();
+    flush.sent(id, text.len());
     text
 }
 
@@ -206,26 +213,60 @@ fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
     for removed in [false, true] {
         let (mut server, [romeo, _]) = house();
         let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
-        server.tables.recorder = Some(Box::new(Diary { left: usize::MAX, entries: diary.clone() }));
+        server.tables.recorder =
+            Some(Box::new(Diary { left: usize::MAX, fails: false, entries: diary.clone() }));
         server.receive(romeo, AWAY.as_bytes(), now);
         heard(&mut server, romeo);
-        diary.borrow_mut().clear();
         server.receive(romeo, b"<presence/>", now);
-        server.commit(now).unwrap();
-        assert_eq!(heard(&mut server, romeo).matches("<body>1</body>").count(), 1);
-        assert_eq!(*diary.borrow(), ["commit"]);
         if removed {
             server.remove_account("romeo", now).unwrap();
             server.add_account("romeo", "secret").unwrap();
-        } else {
-            server.receive(romeo, b"<presence type='unavailable'/><presence/>", now);
-            assert!(!heard(&mut server, romeo).contains("<body>"), "it came twice");
         }
-        server.maintain();
-        server.commit(now).unwrap();
+        diary.borrow_mut().clear();
+        let mut flush = server.flush(now).unwrap();
+        while flush.next().is_some() {}
+        let text = String::from_utf8_lossy(flush.outgoing(romeo).bytes).into_owned();
+        assert_eq!(text.matches("<body>1</body>").count(), 1);
+        flush.sent(romeo, text.len());
+        assert_eq!(*diary.borrow(), ["commit"]);
+        drop(flush);
         let sent = diary.borrow().iter().filter(|entry| **entry == "it was sent").count();
         assert_eq!(sent, usize::from(!removed), "{:?}", diary.borrow());
+        server.receive(romeo, b"<presence type='unavailable'/><presence/>", now);
+        assert!(!heard(&mut server, romeo).contains("<body>"), "it came twice");
     }
+}
+
+#[test]
+fn what_was_not_handed_out_was_not_sent() {
+    let (mut server, [romeo, _]) = house();
+    let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
+    server.tables.recorder = Some(Box::new(Diary { left: usize::MAX, fails: false, entries: diary.clone() }));
+    const AWAY: &str = "<presence type='unavailable'/><message to='romeo@localhost'><body>1</body></message>";
+    server.receive(romeo, format!("{AWAY}<presence/>").as_bytes(), now);
+    let was_sent = || diary.borrow().contains(&"it was sent");
+    drop(server.flush(now).unwrap());
+    server.commit(now).unwrap();
+    server.sync().unwrap();
+    assert!(!was_sent());
+    assert_eq!(server.next_deadline(), Some(Duration::ZERO), "it is still to be sent");
+    heard(&mut server, romeo);
+    assert!(was_sent());
+    assert_eq!(server.next_deadline().filter(Duration::is_zero), None);
+}
+
+#[test]
+fn without_a_commit_there_is_nothing_to_send() {
+    let (mut server, [romeo, _]) = house();
+    server.tables.recorder = Some(Box::new(Diary { fails: true, left: usize::MAX, ..Diary::default() }));
+    server.receive(
+        romeo,
+        b"<iq type='get' id='9' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>",
+        Now::default(),
+    );
+    assert!(server.flush(Now::default()).is_err());
+    server.tables.recorder = None;
+    assert!(heard(&mut server, romeo).contains("id='9'"), "it waits");
 }
 
 /// A way to remove something, asked for on one of the two streams. `false` if it was refused with

@@ -30,12 +30,6 @@ impl Server {
         !self.outboxes.is_throttled(id)
     }
 
-    /// The next stream that has more to send than should wait, if any has since it was last named here. Send from it
-    /// before more is received ([`Server::commit`] first): it may be read as fast as it is written.
-    pub fn next_urgent(&mut self) -> Option<Key> {
-        self.outboxes.next_urgent()
-    }
-
     /// Acts on all that a stream has sent, unless it is throttled. One that goes on sending nevertheless is ended.
     pub(super) fn act(&mut self, id: Key, now: Now) {
         while !self.outboxes.is_throttled(id) && self.with(id, now, Stream::step) == Some(true) {

@@ -37,8 +37,7 @@ impl Sent {
 /// The messages of accounts that are being sent, or are held for streams.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
-    /// What was sent since the last commit. It is on its way after the next.
-    fresh: Vec<Sent>,
+    /// Whose stream has them, which are sent after the next commit.
     sent: Vec<Sent>,
     /// By account and number, the stream that a message is held for.
     held: HashMap<Box<str>, BTreeMap<u64, Key>>,
@@ -46,12 +45,7 @@ pub(crate) struct InFlight {
 
 impl InFlight {
     pub(super) fn note(&mut self, sent: Sent) {
-        self.fresh.push(sent);
-    }
-
-    /// All that was noted is sent now.
-    pub(super) fn send(&mut self) {
-        self.sent.append(&mut self.fresh);
+        self.sent.push(sent);
     }
 
     pub(super) fn take_sent(&mut self) -> Vec<Sent> {
@@ -101,7 +95,6 @@ impl InFlight {
 
     /// An account has gone with all its messages; the next of the name has messages of its own.
     pub(super) fn forget(&mut self, user: &str) {
-        self.fresh.retain(|sent| *sent.user != *user);
         self.sent.retain(|sent| *sent.user != *user);
         self.held.remove(user);
     }

@@ -117,10 +117,8 @@ impl Tables {
         messages.filter(move |message| !self.in_flight.is_held(user, message.number))
     }
 
-    /// Commits what was recorded. What is underway is sent once this returns.
+    /// Makes what was recorded as safe as was asked for.
     pub(crate) fn commit(&mut self, now: Duration) -> io::Result<()> {
-        self.record_sent();
-        self.in_flight.send();
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.commit(now))
     }
 
@@ -134,14 +132,12 @@ impl Tables {
         self.recorder.as_mut().map_or(true, |recorder| recorder.maintain(kept))
     }
 
-    /// Makes safe all that was recorded and all that was sent.
+    /// Makes safe all that was recorded.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        self.in_flight.send();
-        self.record_sent();
         self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.sync())
     }
 
-    /// Records which messages were sent.
+    /// Records which messages were sent, now that they were.
     pub(crate) fn record_sent(&mut self) {
         for sent in self.in_flight.take_sent() {
             if self.record(&[Change::Account(&sent.user, sent.change())]).is_err() {

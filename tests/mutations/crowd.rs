@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use loquat::{Close, Config, Now, Peer, Server, StreamId};
+use loquat::{Config, Flush, Now, Peer, Server, StreamId, Then};
 
 use crate::strict;
 
@@ -128,17 +128,16 @@ impl Crowd {
             Deed::Reading(name, reads) => {
                 let index = self.connect(name);
                 self.clients[index].reads = *reads;
-                self.take(index, if *reads { usize::MAX } else { 0 });
+                self.flush(Some((index, if *reads { usize::MAX } else { 0 })));
             }
             Deed::Take(name, most) => {
                 if let Some(index) = self.find(name) {
-                    self.take(index, *most);
+                    self.flush(Some((index, *most)));
                 }
             }
             Deed::Tick(time) => {
                 self.now.monotonic += *time;
                 self.now.since_1970 += *time;
-                self.server.tick(self.now);
             }
         }
         self.pump();
@@ -203,40 +202,55 @@ impl Crowd {
     }
 
     fn pump(&mut self) {
-        loop {
-            while let Some(id) = self.server.next_dirty() {
-                if let Some(index) = self.clients.iter().position(|client| client.id == Some(id)) {
-                    let most = if self.clients[index].reads { usize::MAX } else { 0 };
-                    self.take(index, most);
-                }
-            }
-            if !self.server.is_dirty() {
-                return;
-            }
-            self.server.tick(self.now);
+        self.flush(None);
+        while self.server.next_deadline().is_some_and(|at| at <= self.now.monotonic) {
+            self.flush(None);
         }
     }
 
-    /// A client takes up to so many bytes, and the owner of its connection does what the server says.
-    fn take(&mut self, index: usize, most: usize) {
-        let client = &mut self.clients[index];
-        let Some(id) = client.id else { return };
-        let outgoing = self.server.outgoing(id);
-        let (bytes, close) = (outgoing.bytes, outgoing.close);
-        let too_much = bytes.len() > self.outbox_limit + LAST_WORDS;
-        let fault = too_much.then(|| format!("{} bytes wait for {}", bytes.len(), client.name));
+    /// One turn: a client may take up to so many bytes first, then each that reads takes what there is.
+    fn flush(&mut self, first: Option<(usize, usize)>) {
+        let Self { server, clients, now, .. } = self;
+        let mut flush = server.flush(*now).unwrap();
+        let mut over = Vec::new();
+        if let Some((index, most)) = first {
+            over.extend(clients[index].take(&mut flush, most, self.outbox_limit, &mut self.fault));
+        }
+        while let Some((id, _)) = flush.next() {
+            let Some(client) = clients.iter_mut().find(|client| client.id == Some(id)) else { continue };
+            let most = if client.reads { usize::MAX } else { 0 };
+            over.extend(client.take(&mut flush, most, self.outbox_limit, &mut self.fault));
+        }
+        drop(flush);
+        over.into_iter().for_each(|id| self.server.hung_up(id, self.now));
+    }
+}
+
+impl Client {
+    /// Takes up to so many bytes. Gives the stream whose connection ends with that.
+    fn take(
+        &mut self,
+        flush: &mut Flush<'_>,
+        most: usize,
+        limit: usize,
+        fault: &mut Option<String>,
+    ) -> Option<StreamId> {
+        let id = self.id?;
+        let outgoing = flush.outgoing(id);
+        let (bytes, then) = (outgoing.bytes, outgoing.then);
+        if bytes.len() > limit + LAST_WORDS {
+            fault.get_or_insert(format!("{} bytes wait for {}", bytes.len(), self.name));
+        }
         let taken = bytes.len().min(most);
-        client.received.extend_from_slice(&bytes[..taken]);
+        self.received.extend_from_slice(&bytes[..taken]);
         // What is given up in the end was whole until then.
-        if close != Close::Now {
-            client.pending = bytes[taken..].to_vec();
+        if then != Then::CloseNow {
+            self.pending = bytes[taken..].to_vec();
         }
         let drained = taken == bytes.len();
-        self.server.sent(id, taken);
-        if !client.cut_off && (close == Close::Now || (close == Close::WhenSent && drained)) {
-            client.cut_off = true;
-            self.server.hung_up(id, self.now);
-        }
-        self.fault = self.fault.take().or(fault);
+        flush.sent(id, taken);
+        let ends = !self.cut_off && (then == Then::CloseNow || (then == Then::CloseWhenSent && drained));
+        self.cut_off |= ends;
+        ends.then_some(id)
     }
 }

@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use loquat::{legacy_digest, Close, Config, Now, Peer, RandomSource, Server, StreamId};
+use loquat::{legacy_digest, Config, Now, Peer, RandomSource, Server, StreamId, Then};
 
 use super::bare::HEADER;
 
@@ -103,23 +103,31 @@ impl Room {
 
     /// All that waits is taken; gives how many bytes.
     pub(crate) fn deliver(&mut self) -> usize {
-        let mut all = 0;
-        while let Some(id) = self.server.next_dirty() {
-            let outgoing = self.server.outgoing(id);
-            let (bytes, close) = (black_box(outgoing.bytes).len(), outgoing.close);
-            all += bytes;
-            self.server.sent(id, bytes);
-            if close != Close::No {
-                self.server.hung_up(id, self.now);
+        let (mut all, mut over) = (0, Vec::new());
+        loop {
+            let mut flush = self.server.flush(self.now).expect("the disk works");
+            while let Some((id, outgoing)) = flush.next() {
+                let (bytes, then) = (black_box(outgoing.bytes).len(), outgoing.then);
+                all += bytes;
+                flush.sent(id, bytes);
+                if then != Then::GoOn {
+                    over.push(id);
+                }
             }
+            drop(flush);
+            if over.is_empty() {
+                return all;
+            }
+            over.drain(..).for_each(|id| self.server.hung_up(id, self.now));
         }
-        all
     }
 
     /// What the server says to `text`, on that stream.
     pub(crate) fn ask(&mut self, id: StreamId, text: &str) -> String {
         self.say(id, text);
-        let answer = String::from_utf8_lossy(self.server.outgoing(id).bytes).into_owned();
+        let flush = self.server.flush(self.now).expect("the disk works");
+        let answer = String::from_utf8_lossy(flush.outgoing(id).bytes).into_owned();
+        drop(flush);
         self.deliver();
         answer
     }
@@ -127,9 +135,7 @@ impl Room {
     /// What a loop does at each turn beside moving bytes.
     pub(crate) fn turn(&mut self) {
         self.now.monotonic += TURN;
-        self.server.tick(self.now);
-        self.server.commit(self.now).expect("the disk works");
-        self.server.maintain();
+        drop(self.server.flush(self.now).expect("the disk works"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use loquat::{Close, Config, Now, Peer, Reactor, Server, StreamId};
+use loquat::{Config, Flush, Now, Peer, Reactor, Server, StreamId, Then};
 
 /// Something that carries bytes between named clients and a server.
 pub trait Wire {
@@ -67,30 +67,41 @@ impl Memory {
 
     /// Takes what the server has for those who read.
     fn pump(&mut self) {
-        loop {
-            while let Some(id) = self.server.next_dirty() {
-                self.pump_one(id);
-            }
-            if !self.server.is_dirty() {
-                return;
-            }
-            self.server.tick(self.now);
+        self.flush(None);
+        while self.server.next_deadline().is_some_and(|at| at <= self.now.monotonic) {
+            self.flush(None);
         }
     }
 
-    fn pump_one(&mut self, id: StreamId) {
-        let Some(client) = self.clients.values_mut().find(|client| client.id == Some(id)) else {
-            return;
-        };
-        let outgoing = self.server.outgoing(id);
-        let (taken, close) = (if client.reads { outgoing.bytes.len() } else { 0 }, outgoing.close);
-        client.received.extend_from_slice(&outgoing.bytes[..taken]);
-        let drained = taken == outgoing.bytes.len();
-        self.server.sent(id, taken);
-        if close == Close::Now || (close == Close::WhenSent && drained) {
-            client.cut_off = true;
-            self.server.hung_up(id, self.now);
+    /// One turn's. A client may have begun to read again.
+    fn flush(&mut self, again: Option<StreamId>) {
+        let mut flush = self.server.flush(self.now).expect("nothing is stored");
+        let mut over = Vec::new();
+        let mut next = again.or_else(|| flush.next().map(|(id, _)| id));
+        while let Some(id) = next {
+            if let Some(client) = self.clients.values_mut().find(|client| client.id == Some(id)) {
+                if client.take(&mut flush, id) {
+                    over.push(id);
+                }
+            }
+            next = flush.next().map(|(id, _)| id);
         }
+        drop(flush);
+        over.into_iter().for_each(|id| self.server.hung_up(id, self.now));
+    }
+}
+
+impl MemoryClient {
+    /// Takes what there is. `true` if the connection is over.
+    fn take(&mut self, flush: &mut Flush<'_>, id: StreamId) -> bool {
+        let outgoing = flush.outgoing(id);
+        let (taken, then) = (if self.reads { outgoing.bytes.len() } else { 0 }, outgoing.then);
+        self.received.extend_from_slice(&outgoing.bytes[..taken]);
+        let drained = taken == outgoing.bytes.len();
+        flush.sent(id, taken);
+        let is_over = then == Then::CloseNow || (then == Then::CloseWhenSent && drained);
+        self.cut_off |= is_over;
+        is_over
     }
 }
 
@@ -140,14 +151,13 @@ impl Wire for Memory {
         if let Some(client) = self.clients.get_mut(client) {
             client.reads = reads;
         }
-        self.pump_one(id);
+        self.flush(Some(id));
         self.pump();
     }
 
     fn tick(&mut self, time: Duration) {
         self.now.monotonic += time;
         self.now.since_1970 += time;
-        self.server.tick(self.now);
         self.pump();
     }
 
