@@ -1,18 +1,15 @@
 //! A folder is used by one process at a time.
 //!
-//! Two sockets see to it; the system closes both when a process ends, however it does.
-//!
-//! - One lies in the folder ([`super::lock_file`]).
-//! - The other, on Linux, has its name in no file system. It serves where a file system takes no sockets, and reaches
-//!   as far as   one network namespace.
+//! - The lock is a socket in the folder ([`super::lock_file`]). The system closes it when a process ends, however it
+//!   does, and only the folder's owner can put one there.
+//! - Where a file system takes no sockets, the lock on Linux is a socket whose name is in no file system. It reaches as
+//!   far as one network namespace, and any user of the machine can take its name; so it is only used there.
 //!
 //! Left out on purpose: systems without sockets of that kind; there the user sees to it.
 
 use std::io;
 use std::path::Path;
 
-#[cfg(target_os = "linux")]
-use super::lock_file::in_use;
 #[cfg(unix)]
 use super::lock_file::LockFile;
 
@@ -22,16 +19,17 @@ pub(super) struct Lock {
     #[cfg(unix)]
     _file: Option<LockFile>,
     #[cfg(target_os = "linux")]
-    _name: std::os::unix::net::UnixListener,
+    _name: Option<std::os::unix::net::UnixListener>,
 }
 
 impl Lock {
     #[cfg(unix)]
     pub(super) fn take(path: &Path) -> io::Result<Self> {
+        let file = LockFile::take(path)?;
         Ok(Self {
             #[cfg(target_os = "linux")]
-            _name: take_name(path)?,
-            _file: LockFile::take(path)?,
+            _name: if file.is_none() { Some(take_name(path)?) } else { None },
+            _file: file,
         })
     }
 
@@ -49,9 +47,12 @@ fn take_name(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::net::{SocketAddr, UnixListener};
     let folder = std::fs::metadata(path)?;
     let name = format!("loquat data folder {}:{}", folder.dev(), folder.ino());
-    let taken = SocketAddr::from_abstract_name(name).and_then(|name| UnixListener::bind_addr(&name));
+    let taken = SocketAddr::from_abstract_name(&name).and_then(|name| UnixListener::bind_addr(&name));
     taken.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => in_use(path),
+        io::ErrorKind::AddrInUse => {
+            let text = format!("{} is in use: a process holds the socket @{name}", path.display());
+            io::Error::new(error.kind(), text)
+        }
         _ => error,
     })
 }

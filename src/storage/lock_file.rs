@@ -29,31 +29,46 @@ pub(super) struct LockFile {
 }
 
 impl LockFile {
-    /// `None` where the file system takes no socket.
+    /// `None` where the file system takes no socket. A folder that another process uses is an error in either case.
     pub(super) fn take(folder: &Path) -> io::Result<Option<Self>> {
         // Random, since process ids are not unique between containers.
         let name = format!("{PREFIX}{:016x}", RandomState::new().build_hasher().finish());
-        let socket = match with_socket_path(folder, &name, |path| UnixDatagram::bind(path)) {
-            Ok(socket) => socket,
-            Err(error) => {
-                log::warn!("{}: no lock can be put there: {error}", folder.display());
-                return Ok(None);
-            }
-        };
-        let lock = Self { path: folder.join(&name), _socket: socket };
+        let lock = Self::create(folder, &name)?;
         for other in others(folder, &name)? {
             if is_alive(folder, &other)? {
                 return Err(in_use(folder));
             }
-            remove_if_there(&folder.join(other))?;
+            if lock.is_some() {
+                remove_if_there(&folder.join(other))?;
+            }
         }
         // A process that looked at it while it was being created may have removed it as a dead one.
-        if is_alive(folder, &name)? {
-            Ok(Some(lock))
+        if lock.is_none() || is_alive(folder, &name)? {
+            Ok(lock)
         } else {
             Err(in_use(folder))
         }
     }
+
+    fn create(folder: &Path, name: &str) -> io::Result<Option<Self>> {
+        match with_socket_path(folder, name, |path| UnixDatagram::bind(path)) {
+            Ok(socket) => Ok(Some(Self { path: folder.join(name), _socket: socket })),
+            Err(error) if is_without_sockets(&error) => {
+                log::warn!("{}: the file system takes no lock file: {error}", folder.display());
+                Ok(None)
+            }
+            // Above all a full disk: what starts later, when there is space again, would not see a lock elsewhere.
+            Err(error) => Err(io::Error::new(error.kind(), format!("no lock file can be created: {error}"))),
+        }
+    }
+}
+
+/// Whether a file system refuses sockets of whatever name: it knows none, or is mounted read-only.
+fn is_without_sockets(error: &io::Error) -> bool {
+    const EPERM: i32 = 1;
+    const EROFS: i32 = 30;
+    matches!(error.raw_os_error(), Some(EPERM | EROFS))
+        || matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::InvalidInput)
 }
 
 impl Drop for LockFile {
@@ -147,6 +162,14 @@ mod tests {
         drop(lock);
         assert_eq!(place.names().len(), 0);
         assert!(LockFile::take(&place.0).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_full_disk_is_no_file_system_without_sockets() {
+        for (number, is_without) in [(1, true), (30, true), (13, false), (28, false)] {
+            assert_eq!(is_without_sockets(&io::Error::from_raw_os_error(number)), is_without, "{number}");
+        }
+        assert!(is_without_sockets(&ErrorKind::Unsupported.into()));
     }
 
     #[test]

@@ -196,6 +196,23 @@ fn clients_of_the_control_socket_do_not_delay_each_other() {
     assert_eq!(printed(&data, "", &["user", "list"]), "a\n");
 }
 
+/// The lock is in the folder, which is its owner's; a name in a namespace that all users share would keep the server out.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_stranger_cannot_hold_the_lock() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    let place = Place::new();
+    fs::create_dir(place.data()).unwrap();
+    let folder = fs::metadata(place.data()).unwrap();
+    let name = format!("loquat data folder {}:{}", folder.dev(), folder.ino());
+    let _held = UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+    let _server = Server::start(&place, &[]);
+    let second = command(&place.data(), "", &["--listen", "127.0.0.1:0"]);
+    assert!(String::from_utf8_lossy(&second.stderr).contains("is in use by another loquat"));
+}
+
 /// A path that is too long for a socket's address.
 #[test]
 fn a_folder_deep_down() {
