@@ -1,13 +1,14 @@
 //! The command line: settings and a command.
 //!
-//! Left out on purpose: what the settings are ([`super::settings`]).
+//! Left out on purpose: what the settings are ([`super::table`]).
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
-use super::settings::{self, Sources};
+use super::sources::Sources;
+use super::table;
 
 /// What `--help` prints before the settings, and after them.
 const USAGE: &str = "\
@@ -83,7 +84,7 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
             Arg::Long("as-domain") => as_domain = Some(parser.value()?.string()?),
             Arg::Long("version") => return Ok(Parsed::Print(version())),
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(help())),
-            Arg::Long(name) => match settings::named(name) {
+            Arg::Long(name) => match table::named(name) {
                 Some(setting) if setting.has_value() => sources.add(setting, parser.value()?.string()?),
                 Some(setting) => sources.add(setting, String::new()),
                 None => return Err(arg.unexpected()),
@@ -126,7 +127,7 @@ fn command(words: Vec<OsString>, as_domain: Option<String>) -> Result<Command, l
 }
 
 fn help() -> String {
-    format!("{USAGE}{}{USAGE_END}", settings::help())
+    format!("{USAGE}{}{USAGE_END}", table::help())
 }
 
 fn version() -> String {

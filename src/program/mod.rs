@@ -11,6 +11,8 @@ mod password;
 mod serve;
 mod settings;
 mod signals;
+mod sources;
+mod table;
 mod transfer;
 
 use std::fmt::Display;

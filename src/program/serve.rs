@@ -9,8 +9,9 @@ use loquat::{AccountError, Folder, Reactor, Storage};
 
 use super::backend::domain;
 use super::control::Control;
-use super::settings::{Settings, Sources};
+use super::settings::Settings;
 use super::signals::Signals;
+use super::sources::Sources;
 use super::Failure;
 
 /// Serves until a signal or `loquat stop` ends it.
