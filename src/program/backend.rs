@@ -2,7 +2,7 @@
 //!
 //! Left out on purpose: what the requests do ([`super::job`]).
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use super::job::{Job, Request, State};
 use super::settings::Settings;
 use super::{control, named};
 
-/// How long a server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server may take for the next line of an answer. To stop takes it some seconds, and no single step of
+/// another request as long as that.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What runs a request.
 pub(super) enum Backend {
@@ -138,7 +139,15 @@ pub(super) fn domain(settings: &Settings, folder: &mut Folder) -> Result<String,
 }
 
 fn no_answer(error: &io::Error) -> String {
-    format!("the server does not answer: {error}")
+    match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            format!(
+                "the server has not answered for {} seconds; is it stopped or overloaded?",
+                TIMEOUT.as_secs()
+            )
+        }
+        _ => format!("the server does not answer: {error}"),
+    }
 }
 
 /// What the last line of an answer means.

@@ -9,7 +9,7 @@ use super::flags::Command;
 use super::job::Request;
 use super::settings::Settings;
 use super::transfer::{export, import};
-use super::{control, named, password, print_line};
+use super::{control, limits, named, password, print_line};
 
 /// Runs a command. An error is a line for people.
 pub(super) fn run(command: Command, settings: &Settings) -> Result<(), String> {
@@ -49,6 +49,12 @@ fn run_request(settings: &Settings, request: &Request) -> Result<(), String> {
     backend.send_request(request)?;
     backend.read_answer(print_line)?;
     backend.close()
+}
+
+/// Prints the limits if the settings can be used.
+pub(super) fn check(settings: &Settings) -> Result<(), String> {
+    let config = settings.config(settings.domain.as_deref().unwrap_or("localhost"))?;
+    limits::lines(config.limits).try_for_each(|line| print_line(&line))
 }
 
 fn stop(settings: &Settings) -> Result<(), String> {

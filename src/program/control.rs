@@ -126,9 +126,13 @@ impl Control {
         }
     }
 
+    /// Removes the socket's name. The folder must still be locked: the next server puts its own socket there.
+    pub(super) fn unlink(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
     /// Answers the clients that asked the server to stop, and closes the socket.
     pub(super) fn close(mut self, done: &io::Result<()>) {
-        let _ = fs::remove_file(&self.path);
         let answer = match done {
             Ok(()) => "ok\n".to_owned(),
             Err(error) => format!("no {error}\n"),

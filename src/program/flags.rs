@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use lexopt::{Arg, Parser, ValueExt};
 
 use super::sources::Sources;
-use super::table;
+use super::table::{self, Key};
 
 /// What `--help` prints before the settings, and after them.
 const USAGE: &str = "\
@@ -31,13 +31,17 @@ take a line of standard input.
                              it is
   status                     how the server is
   stop                       end it; returns when it is gone
-  check                      say what is wrong with the settings
+  check                      say what is wrong with the settings, or print all limits
   repair                     keep what is whole in a damaged data folder, and put the rest aside
 
 ";
 const USAGE_END: &str =
-    "  --config FILE              take settings from a file as well: one on each line, `name value`,
-                             with # before comments; SIGHUP reads it again
+    "  --limit.NAME VALUE         one of the limits that `loquat check` prints, with its values in
+                             seconds, bytes or numbers
+  --config FILE              take settings from a file as well: one on each line, `name value`,
+                             without the dashes. A # at the start of a line or behind white
+                             space begins a comment. What the command line sets is not taken
+                             from the file. SIGHUP reads the file again
   --as-domain NAME           import the accounts of this host in the file, too, as if they were
                              at our domain, and take contacts there for contacts at ours
   --version                  print the version and what is implemented
@@ -84,11 +88,12 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
             Arg::Long("as-domain") => as_domain = Some(parser.value()?.string()?),
             Arg::Long("version") => return Ok(Parsed::Print(version())),
             Arg::Short('h') | Arg::Long("help") => return Ok(Parsed::Print(help())),
-            Arg::Long(name) => match table::named(name) {
-                Some(setting) if setting.has_value() => sources.add(setting, parser.value()?.string()?),
-                Some(setting) => sources.add(setting, String::new()),
-                None => return Err(arg.unexpected()),
-            },
+            Arg::Long(name) => {
+                let name = name.to_owned();
+                let Some(key) = Key::named(&name) else { return Err(arg.unexpected()) };
+                let value = if key.value().is_empty() { String::new() } else { parser.value()?.string()? };
+                sources.add(&name, key, value);
+            }
             Arg::Value(word) => words.push(word),
             Arg::Short(_) => return Err(arg.unexpected()),
         }

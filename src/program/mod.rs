@@ -5,8 +5,11 @@
 mod backend;
 mod commands;
 mod control;
+mod descriptors;
 mod flags;
 mod job;
+mod limits;
+mod listeners;
 mod password;
 mod serve;
 mod settings;
@@ -39,7 +42,7 @@ pub(crate) fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(level)).init();
     let done = match command {
         Command::Serve => serve::serve(&sources, settings),
-        Command::Check => return print("the settings are good"),
+        Command::Check => commands::check(&settings).map_err(Failure::Usage),
         command => commands::run(command, &settings).map_err(Failure::System),
     };
     match done {

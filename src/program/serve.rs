@@ -12,7 +12,7 @@ use super::control::Control;
 use super::settings::Settings;
 use super::signals::Signals;
 use super::sources::Sources;
-use super::Failure;
+use super::{descriptors, listeners, Failure};
 
 /// Serves until a signal or `loquat stop` ends it.
 pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Failure> {
@@ -20,7 +20,12 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
     add_users(&mut reactor, &settings).map_err(Failure::Usage)?;
     let mut signals = Signals::install(&reactor)?;
     let mut control = open_control(&settings, &reactor);
-    announce(&reactor)?;
+    let left = descriptors::left_for_connections();
+    if left == Some(0) {
+        return Err(Failure::System("`ulimit -n` leaves no descriptors for connections: raise it".into()));
+    }
+    configure(&mut reactor, &settings, left).map_err(Failure::Usage)?;
+    announce(&reactor);
     loop {
         reactor.poll_once(control.as_ref().and_then(Control::timeout))?;
         let woken = reactor.was_woken();
@@ -28,7 +33,7 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
             break;
         }
         if woken && signals.reload() {
-            reload(sources, &mut settings, &mut reactor);
+            reload(sources, &mut settings, &mut reactor, left);
         }
         if let Some(control) = &mut control {
             if control.turn(&mut reactor, woken)? {
@@ -38,6 +43,7 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
     }
     log::info!("stopping");
     let done = reactor.shut_down();
+    control.iter().for_each(Control::unlink);
     // The folder's lock is released before `loquat stop` returns.
     drop(reactor);
     if let Some(control) = control {
@@ -52,6 +58,7 @@ fn bind(settings: &Settings) -> Result<Reactor, Failure> {
     if settings.listen.is_empty() && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         addresses.pop();
     }
+    let addresses = listeners::to_bind(addresses);
     if settings.in_memory {
         let domain = settings.domain.as_deref().unwrap_or("localhost");
         let config = settings.config(domain).map_err(Failure::Usage)?;
@@ -86,16 +93,28 @@ fn open_control(settings: &Settings, reactor: &Reactor) -> Option<Control> {
     control.map_err(|error| log::error!("there is no control socket: {error}")).ok()
 }
 
-fn announce(reactor: &Reactor) -> io::Result<()> {
+/// Tells standard output where it listens. A server that cannot (a full disk, a closed pipe) still serves.
+fn announce(reactor: &Reactor) {
     let mut out = io::stdout().lock();
-    for address in reactor.local_addresses() {
-        writeln!(out, "loquat: listening on {address}")?;
+    let mut lines = reactor.local_addresses().map(|address| format!("loquat: listening on {address}\n"));
+    let done = lines.try_for_each(|line| out.write_all(line.as_bytes())).and_then(|()| out.flush());
+    if let Err(error) = done {
+        log::warn!("standard output takes nothing: {error}");
+        reactor.local_addresses().for_each(|address| log::info!("listening on {address}"));
     }
-    out.flush()
+}
+
+/// Has the server do as the settings say, as far as the system allows.
+fn configure(reactor: &mut Reactor, settings: &Settings, left: Option<usize>) -> Result<(), String> {
+    let domain = reactor.server().config().domain().to_owned();
+    let mut config = settings.config(&domain)?;
+    descriptors::cap(&mut config, left);
+    reactor.server().reconfigure(config);
+    Ok(())
 }
 
 /// Reads the settings again and applies those that can change while the server runs.
-fn reload(sources: &Sources, settings: &mut Settings, reactor: &mut Reactor) {
+fn reload(sources: &Sources, settings: &mut Settings, reactor: &mut Reactor, left: Option<usize>) {
     let new = match sources.settings() {
         Ok(new) => new,
         Err(errors) => {
@@ -107,12 +126,7 @@ fn reload(sources: &Sources, settings: &mut Settings, reactor: &mut Reactor) {
         log::warn!("{name} has another value now, which needs a restart");
     }
     let new = new.keeping_fixed(settings);
-    let domain = reactor.server().config().domain().to_owned();
-    let done = new.config(&domain).and_then(|config| {
-        reactor.server().reconfigure(config);
-        add_users(reactor, &new)
-    });
-    match done {
+    match configure(reactor, &new, left).and_then(|()| add_users(reactor, &new)) {
         Ok(()) => log::info!("the settings were read again"),
         Err(error) => log::error!("{error}"),
     }

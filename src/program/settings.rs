@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use loquat::{Config, Durability, Plaintext};
+use loquat::{Config, Durability, Limits, Plaintext};
 
 /// The port that is registered for clients (RFC 6120 14.7).
 const CLIENT_PORT: u16 = 5222;
 
 /// The values of all settings; `None` or empty where none was given.
-#[derive(Debug, Default, Clone, PartialEq)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Settings {
     pub(super) domain: Option<String>,
     pub(super) aliases: Vec<String>,
@@ -23,8 +23,8 @@ pub(super) struct Settings {
     pub(super) legacy_auth: Option<bool>,
     pub(super) plaintext: Option<Plaintext>,
     pub(super) scram_iterations: Option<u32>,
-    pub(super) ping_interval: Option<u64>,
-    pub(super) max_connections: Option<usize>,
+    pub(super) ping_interval: Option<Duration>,
+    pub(super) limits: Limits,
     pub(super) data: Option<PathBuf>,
     pub(super) durability: Option<Durability>,
     pub(super) in_memory: bool,
@@ -50,13 +50,11 @@ impl Settings {
         config.registration = self.registration.unwrap_or(all_on_loopback);
         config.legacy_auth = self.legacy_auth.unwrap_or(config.legacy_auth);
         config.plaintext = self.plaintext.unwrap_or(config.plaintext);
-        config.scram_iterations = self.scram_iterations.unwrap_or(config.scram_iterations).max(1);
-        if let Some(seconds) = self.ping_interval {
-            config.ping_interval = Some(Duration::from_secs(seconds)).filter(|interval| !interval.is_zero());
+        config.scram_iterations = self.scram_iterations.unwrap_or(config.scram_iterations);
+        if let Some(interval) = self.ping_interval {
+            config.ping_interval = Some(interval).filter(|interval| !interval.is_zero());
         }
-        if let Some(connections) = self.max_connections {
-            config.limits.connections = connections;
-        }
+        config.limits = self.limits.clone();
         Ok(config)
     }
 

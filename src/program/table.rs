@@ -2,24 +2,57 @@
 //!
 //! Left out on purpose: what the settings do ([`super::settings`]), where they come from ([`super::sources`]).
 
-use std::time::Duration;
-
 use loquat::{Config, Durability, Jid, Plaintext};
 
+use super::limits::{self, number, seconds, size, Limit};
 use super::settings::Settings;
 
 /// A row of the table.
 pub(super) struct Setting {
     pub(super) name: &'static str,
+    /// It may be given several times.
+    repeats: bool,
     /// The value's placeholder in `--help`; empty for a flag without a value.
-    pub(super) value: &'static str,
-    pub(super) set: fn(&mut Settings, &str) -> Result<(), String>,
+    value: &'static str,
+    set: fn(&mut Settings, &str) -> Result<(), String>,
     help: &'static [&'static str],
 }
 
-impl Setting {
-    pub(super) fn has_value(&self) -> bool {
-        !self.value.is_empty()
+/// Whatever can be set by name.
+#[derive(Clone, Copy)]
+pub(super) enum Key {
+    Setting(&'static Setting),
+    Limit(&'static Limit),
+}
+
+impl Key {
+    /// The setting or limit of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name.strip_prefix(limits::PREFIX) {
+            Some(limit) => limits::named(limit).map(Self::Limit),
+            None => SETTINGS.iter().find(|setting| setting.name == name).map(Self::Setting),
+        }
+    }
+
+    /// What its value is called; empty for a flag without a value.
+    pub(super) fn value(self) -> &'static str {
+        match self {
+            Self::Setting(setting) => setting.value,
+            Self::Limit(_) => "VALUE",
+        }
+    }
+
+    /// Whether it may be given several times.
+    pub(super) fn repeats(self) -> bool {
+        matches!(self, Self::Setting(setting) if setting.repeats)
+    }
+
+    /// Sets it. An error says what is wanted.
+    pub(super) fn set(self, settings: &mut Settings, value: &str) -> Result<(), String> {
+        match self {
+            Self::Setting(setting) => (setting.set)(settings, value),
+            Self::Limit(limit) => limit.set(&mut settings.limits, value),
+        }
     }
 }
 
@@ -27,6 +60,7 @@ impl Setting {
 const SETTINGS: &[Setting] = &[
     Setting {
         name: "domain",
+        repeats: false,
         value: "NAME",
         set: |settings, value| {
             Config::new(value).map_err(|error| error.to_string())?;
@@ -40,6 +74,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "alias",
+        repeats: true,
         value: "NAME",
         set: |settings, value| {
             Config::new(value).map_err(|error| error.to_string())?;
@@ -50,6 +85,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "listen",
+        repeats: true,
         value: "ADDR:PORT",
         set: |settings, value| {
             let address = value.parse();
@@ -65,6 +101,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "user",
+        repeats: true,
         value: "NAME:PASSWORD",
         // The error does not repeat the value, which may contain a password.
         set: |settings, value| {
@@ -81,6 +118,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "admin",
+        repeats: true,
         value: "NAME",
         set: |settings, value| {
             settings.admins.push(value.to_owned());
@@ -90,6 +128,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "registration",
+        repeats: false,
         value: "open|closed",
         set: |settings, value| {
             choice(value, &[("open", true), ("closed", false)], &mut settings.registration)
@@ -101,6 +140,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "legacy-auth",
+        repeats: false,
         value: "on|off",
         set: |settings, value| choice(value, &[("on", true), ("off", false)], &mut settings.legacy_auth),
         help: &[
@@ -110,6 +150,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "plaintext",
+        repeats: false,
         value: "loopback|always|never",
         set: |settings, value| {
             let words = [
@@ -123,24 +164,37 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "scram-iterations",
+        repeats: false,
         value: "N",
-        set: |settings, value| number(value, &mut settings.scram_iterations),
+        set: |settings, value| {
+            settings.scram_iterations = Some(number(value, 1..=1_000_000)?);
+            Ok(())
+        },
         help: &["rounds of key derivation for new passwords [4096]"],
     },
     Setting {
         name: "ping-interval",
+        repeats: false,
         value: "SECONDS",
-        set: |settings, value| number(value, &mut settings.ping_interval),
+        set: |settings, value| {
+            settings.ping_interval = Some(seconds(number(value, 0..=86_400)?));
+            Ok(())
+        },
         help: &["silence after which a client is asked whether it is there;", "0 never asks [120]"],
     },
     Setting {
         name: "max-connections",
+        repeats: false,
         value: "N",
-        set: |settings, value| number(value, &mut settings.max_connections),
-        help: &["connections at a time [16384]"],
+        set: |settings, value| {
+            settings.limits.connections = size(number(value, 1..=1_000_000)?);
+            Ok(())
+        },
+        help: &["connections at a time [16384]; `ulimit -n` limits them, too"],
     },
     Setting {
         name: "data",
+        repeats: false,
         value: "FOLDER",
         set: |settings, value| {
             settings.data = Some(value.into());
@@ -150,13 +204,16 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "durability",
+        repeats: false,
         value: "always|SECONDS|never",
         set: |settings, value| {
-            settings.durability = Some(match (value, value.parse()) {
+            settings.durability = Some(match (value, number(value, 1..=86_400)) {
                 ("always", _) => Durability::Always,
                 ("never", _) => Durability::Never,
-                (_, Ok(seconds)) => Durability::Every(Duration::from_secs(seconds)),
-                (_, Err(_)) => return Err("want always, a number of seconds, or never".into()),
+                (_, Ok(number)) => Durability::Every(seconds(number)),
+                (_, Err(_)) => {
+                    return Err("want always, a number of seconds from 1 to 86400, or never".into())
+                }
             });
             Ok(())
         },
@@ -169,6 +226,7 @@ const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "in-memory",
+        repeats: false,
         value: "",
         set: |settings, _| {
             settings.in_memory = true;
@@ -184,11 +242,6 @@ fn choice<T: Copy>(value: &str, words: &[(&str, T)], to: &mut Option<T>) -> Resu
         return Err(format!("want {}", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ")));
     };
     *to = Some(*meant);
-    Ok(())
-}
-
-fn number<T: std::str::FromStr>(value: &str, to: &mut Option<T>) -> Result<(), String> {
-    *to = Some(value.parse().map_err(|_| "want a number that is not too big".to_owned())?);
     Ok(())
 }
 
@@ -208,11 +261,6 @@ pub(super) fn help() -> String {
         }
     }
     text
-}
-
-/// The setting of this name.
-pub(super) fn named(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.name == name)
 }
 
 #[cfg(test)]
