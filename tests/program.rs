@@ -75,6 +75,11 @@ impl Program {
         Client::connect((Ipv4Addr::LOCALHOST, port).into())
     }
 
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
     /// What it has logged, once it is ended.
     fn end(mut self) -> String {
         self.child.kill().unwrap();
@@ -244,6 +249,54 @@ fn registration_is_open_only_where_all_listeners_are_on_loopback() {
     assert!(!is_open(&["--listen", "0.0.0.0:0"]));
     assert!(!is_open(&["--listen", "127.0.0.1:0", "--listen", "0.0.0.0:0"]));
     assert!(is_open(&["--listen", "0.0.0.0:0", "--registration", "open"]));
+}
+
+/// A stop wakes the loop before it has seen what came meanwhile; answers that lie in the socket count all the same.
+#[test]
+fn who_has_answered_a_ping_outlives_a_pause() {
+    let args = "--listen 127.0.0.1:0 --user a:secret --ping-interval 1 --limit.ping-time 2";
+    let program = Program::serve(&args.split(' ').collect::<Vec<_>>());
+    let mut client = program.connect();
+    assert!(client.log_in("a", "password", "secret").contains("type='result'"));
+    let answer = |ping: &str| {
+        let (_, behind) = ping.split_once(" id='").unwrap();
+        format!("<iq type='result' id='{}'/>", behind.split_once('\'').unwrap().0)
+    };
+    // Only who has answered once is cut off for not answering.
+    let first = answer(&client.ask("", "</iq>"));
+    let second = answer(&client.ask(&first, "</iq>"));
+    program.signal("STOP");
+    client.socket.write_all(second.as_bytes()).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    program.signal("CONT");
+    client.ask("<presence id='after'/>", "id='after'");
+}
+
+/// A disk that is full, where standard output goes to a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn it_serves_where_standard_output_takes_nothing() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child =
+        command(&["--listen", "127.0.0.1:0"]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines.filter_map(|line| Some(line.split_once("listening on ")?.1.parse().unwrap())).next();
+    let program = Program { child, addresses: address.into_iter().collect() };
+    program.connect();
+}
+
+#[test]
+fn one_port_of_both_wildcard_addresses() {
+    let Ok(free) = TcpListener::bind("[::]:0") else { return eprintln!("left out: this system has no IPv6") };
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let (four, six) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
+    for listen in [[&four, &six], [&six, &four]] {
+        let args = ["--listen", listen[0], "--listen", listen[1]];
+        let program = Program::start(&mut command(&args), 1);
+        program.connect();
+        Client::connect(format!("[::1]:{port}").parse().unwrap());
+    }
 }
 
 /// RFC 4616 for `secretive` with the password below, in base64.

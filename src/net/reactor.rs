@@ -186,12 +186,7 @@ impl Reactor {
     /// If the system's poll fails, or what changed cannot be made safe. Neither leaves anything to do.
     pub fn poll_once(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = self.next_deadline().into_iter().chain(timeout).min();
-        match self.poll.poll(&mut self.events, timeout.map(round_up)) {
-            Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
-            // What was interrupted has filled nothing in.
-            Err(_) => self.events.clear(),
-            Ok(()) => (),
-        }
+        self.wait(timeout.map(round_up))?;
         self.may_have_events = self.events.iter().count() == self.events.capacity();
         self.note_events();
         self.accept_waiting();
@@ -224,6 +219,24 @@ impl Reactor {
             } else {
                 self.throttled.push(id);
             }
+        }
+    }
+
+    /// Waits for events. A signal ends the wait, and so does a stop of the whole process (signal(7)): then what has come
+    /// meanwhile is taken at once, since it is to be read before timers are judged.
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut polled = self.poll.poll(&mut self.events, timeout);
+        if polled.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
+            polled = self.poll.poll(&mut self.events, Some(Duration::ZERO));
+        }
+        match polled {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            // What was interrupted has filled nothing in.
+            Err(_) => {
+                self.events.clear();
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
