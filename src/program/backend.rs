@@ -13,9 +13,10 @@ use super::job::{Job, Request, State};
 use super::settings::Settings;
 use super::{control, named};
 
-/// How long a server may take for the next line of an answer. To stop takes it some seconds, and no single step of
-/// another request as long as that.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a server may take for the next line of an answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// How long it may take to stop: it waits for peers to take their last bytes, and for the disk.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What runs a request.
 pub(super) enum Backend {
@@ -35,8 +36,8 @@ impl Backend {
     pub(super) fn open(settings: &Settings) -> Result<Self, String> {
         let folder = settings.folder();
         if let Some(socket) = control::connect(folder).map_err(|error| named(folder, &error))? {
-            let set = socket.set_read_timeout(Some(TIMEOUT));
-            set.and_then(|()| socket.set_write_timeout(Some(TIMEOUT))).map_err(|error| error.to_string())?;
+            let set = socket.set_write_timeout(Some(TIMEOUT));
+            set.map_err(|error| error.to_string())?;
             return Ok(Self::Server(BufReader::new(socket)));
         }
         let mut files = Folder::open(folder).map_err(|error| named(folder, &error))?;
@@ -52,6 +53,8 @@ impl Backend {
         match self {
             Self::Server(socket) => {
                 let line = request.to_line().ok_or("names and passwords have no control characters")?;
+                let timeout = if *request == Request::Stop { STOP_TIMEOUT } else { TIMEOUT };
+                socket.get_ref().set_read_timeout(Some(timeout)).map_err(|error| no_answer(&error))?;
                 writeln!(socket.get_mut(), "{line}").map_err(|error| no_answer(&error))
             }
             Self::Local(local) => {
@@ -141,10 +144,8 @@ pub(super) fn domain(settings: &Settings, folder: &mut Folder) -> Result<String,
 fn no_answer(error: &io::Error) -> String {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!(
-                "the server has not answered for {} seconds; is it stopped or overloaded?",
-                TIMEOUT.as_secs()
-            )
+            "the server has not answered in time; its process may be stopped, or its disk very slow"
+                .to_owned()
         }
         _ => format!("the server does not answer: {error}"),
     }

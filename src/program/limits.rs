@@ -55,6 +55,8 @@ const LIMITS: &[Limit] = table![
     namespaces: Count,
     parsers: Count,
     outbox_bytes: Count,
+    unacknowledged_bytes: Count,
+    stall_time: Time,
     login_time: Time,
     closing_time: Time,
     ping_time: Time,
@@ -149,7 +151,8 @@ mod tests {
         let all = format!("{:#?}", Limits::default());
         let fields = all.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
         let fields: Vec<&str> = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' ')).collect();
-        assert_eq!(fields, LIMITS.iter().map(|limit| limit.field_name).collect::<Vec<_>>());
+        let rows = LIMITS.iter().map(|limit| limit.field_name).collect::<Vec<_>>();
+        assert_eq!(rows, fields, "a field of `Limits` wants a row in the table above");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
 use super::client::{fits, Client};
-use super::process::{command, command_in_container, complaint, printed, Place, Server};
+use super::process::{command, command_in_container, complaint, printed, Place, Server, PATIENCE};
 
 #[test]
 fn users_of_a_folder() {
@@ -194,6 +195,36 @@ fn clients_of_the_control_socket_do_not_delay_each_other() {
     assert!(fits(server.address, "a", "secret"));
     drop(silent);
     assert_eq!(printed(&data, "", &["user", "list"]), "a\n");
+}
+
+/// Whoever opens connections until there are no descriptors leaves enough for commands and for what they write.
+#[cfg(target_os = "linux")]
+#[test]
+fn commands_have_descriptors_of_their_own() {
+    let place = Place::new();
+    let data = place.data();
+    let mut server = Server::start_with_descriptors(&place, 60);
+    server.wait_for_log("`ulimit -n` allows no more");
+    let clients: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    // Those that are refused have been told so.
+    let mut last = clients.last().unwrap();
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    last.read_to_string(&mut String::new()).unwrap();
+    assert!(printed(&data, "", &["status"]).starts_with("server runs\n"));
+    printed(&data, "secret\n", &["user", "add", "a"]);
+    assert!(printed(&data, "", &["export", "-"]).contains("<user name='a'"));
+    printed(&data, "", &["stop"]);
+    assert!(server.wait().success());
+}
+
+/// A process that has been stopped takes connections and answers nothing.
+#[test]
+fn commands_do_not_wait_for_ever() {
+    let place = Place::new();
+    let server = Server::start(&place, &[]);
+    server.signal("STOP");
+    let error = complaint(&place.data(), "", &["status"]);
+    assert!(error.contains("the server has not answered in time"), "{error}");
 }
 
 /// The lock is in the folder, which is its owner's; a name in a namespace that all users share would keep the server out.

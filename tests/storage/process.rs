@@ -59,9 +59,20 @@ impl Server {
     }
 
     pub(crate) fn start_in(place: &Place, data: &str, args: &[&str]) -> Self {
+        Self::run(Command::new(PROGRAM), place, data, args)
+    }
+
+    /// Starts one that may have so many descriptors.
+    pub(crate) fn start_with_descriptors(place: &Place, most: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string(), PROGRAM]);
+        Self::run(shell, place, &place.data(), &[])
+    }
+
+    fn run(mut program: Command, place: &Place, data: &str, args: &[&str]) -> Self {
         let stderr = place.file("stderr");
         let log = fs::OpenOptions::new().create(true).append(true).open(&stderr).unwrap();
-        let mut child = Command::new(PROGRAM)
+        let mut child = program
             .args(["--listen", "127.0.0.1:0", "--scram-iterations", "1", "--data", data])
             .args(args)
             .stdout(Stdio::piped())

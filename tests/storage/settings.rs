@@ -35,6 +35,29 @@ fn a_file_of_settings() {
     assert!(!good && said.contains("/nowhere"), "{said}");
 }
 
+/// As editors of other systems write them: a byte order mark, CRLF.
+#[test]
+fn a_file_from_another_system() {
+    let place = Place::new();
+    let path = place.file("loquat.conf");
+    let file = path.to_str().unwrap();
+    fs::write(&path, "\u{feff}domain chat.lan # ours\r\nalias localhost\r\nuser a:p#w # hers\r\n\r\n")
+        .unwrap();
+    let server = Server::start(&place, &["--config", file]);
+    assert!(fits(server.address, "a", "p#w"));
+    for (text, reason) in [
+        ("domain a\ndomain b\n", "loquat.conf:2: domain is set already in line 1"),
+        ("ping-interval 18446744073709551615\n", "ping-interval: want a number from 0 to 86400"),
+        ("limit.stanza-bytes 1\n", "limit.stanza-bytes: want a number from 10000 to"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let (good, said) = run(&["check", "--config", file]);
+        assert!(!good && said.contains(reason), "{said}");
+    }
+    fs::write(&path, b"domain \xff\n").unwrap();
+    assert!(run(&["check", "--config", file]).1.contains("this is no text in UTF-8"));
+}
+
 #[test]
 fn settings_are_read_again() {
     let place = Place::new();
