@@ -99,7 +99,7 @@ impl Station {
                     println!("gone: {address}");
                     gone += 1;
                 }
-                Event::Stanza(_) => (), // none, since no address is claimed
+                _ => (), // no stanza comes, since no address is claimed
             }
         }
         gone

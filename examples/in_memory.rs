@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Duration;
 
-use loquat::{Config, Now, Peer, Server, StreamId, Then};
+use loquat::{Config, Now, Opening, Peer, Server, StreamId, Then};
 
 const HEADER: &str = "<stream:stream to='localhost' xmlns='jabber:client' \
                       xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -72,7 +72,8 @@ impl Room {
     }
 
     fn open(&mut self, name: &'static str) -> Result<StreamId, Box<dyn Error>> {
-        let id = self.server.open(Peer::default(), self.now).ok_or("there are too many here")?;
+        let id =
+            self.server.open(Opening::client(Peer::default()), self.now).ok_or("there are too many here")?;
         self.names.insert(id, name);
         Ok(id)
     }

@@ -25,11 +25,11 @@ pub mod xml;
 mod xmpp;
 
 pub use crypto::codec::legacy_digest;
-pub use crypto::random::RandomSource;
+pub use crypto::random::{system_random, RandomSource};
 pub use features::specs;
 pub use im::ctx::Now;
 pub use im::events::Event;
-pub use net::Reactor;
+pub use net::{Listen, ListenerId, Reactor, Socket};
 pub use outbox::{Outgoing, Then};
 pub use server::{ClaimError, Flush, ImportError, InjectError, Server, Status, StreamId};
 pub use storage::{
@@ -38,6 +38,7 @@ pub use storage::{
 pub use tables::{AccountError, StorageStatus};
 pub use xmpp::config::{Config, Limits, Plaintext, Rate};
 pub use xmpp::jid::{Jid, JidError};
+pub use xmpp::opening::{Framing, Opening, StreamKind};
 pub use xmpp::peer::Peer;
 pub use xmpp::slab::Key;
 

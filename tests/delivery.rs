@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use loquat::xml::{Element, Item, Reader, XmlLimits};
-use loquat::{Config, Now, Peer, Server, StreamId};
+use loquat::{Config, Now, Opening, Peer, Server, StreamId};
 
 const CLIENT: &str = "jabber:client";
 const HINTS: &str = "urn:xmpp:hints";
@@ -107,7 +107,7 @@ impl World {
     }
 
     fn enter(&mut self, user: &'static str, resource: &str) -> usize {
-        let id = self.server.open(Peer::default(), self.now).unwrap();
+        let id = self.server.open(Opening::client(Peer::default()), self.now).unwrap();
         let reader = Reader::new(XmlLimits::default());
         let resource = resource.to_owned();
         let client = Client { id, user, resource, priority: None, carbons: false, reader, got: Vec::new() };

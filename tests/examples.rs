@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use loquat::xml::Element;
-use loquat::{Config, Event, Now, Peer, Reactor, Server, StreamId, Then};
+use loquat::{Config, Event, Now, Opening, Peer, Reactor, Server, StreamId, Then};
 
 /// How long an example may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -224,7 +224,7 @@ fn file_of(command: &str) -> &str {
 impl Page {
     /// One connection: the file, and then its end, unless `cat FILE -` goes on with what is typed.
     fn play(&mut self, command: &str) {
-        let id = self.server.open(Peer::default(), Now::default()).unwrap();
+        let id = self.server.open(Opening::client(Peer::default()), Now::default()).unwrap();
         self.heard.push((id, String::new()));
         let bytes = fs::read(format!("{NETCAT}/{}", file_of(command))).unwrap();
         self.server.receive(id, &bytes, Now::default());

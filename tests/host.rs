@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
 
-use loquat::{Config, Event, Now, Peer, Server, StreamId, Then};
+use loquat::{Config, Event, Now, Opening, Peer, Server, StreamId, Then};
 
 /// A server with two accounts, and a host that has two domains.
 struct Room {
@@ -29,7 +29,7 @@ impl Room {
 
     /// A client that has logged in, and has said this.
     fn enter(&mut self, name: &str, said: &str) -> StreamId {
-        let id = self.server.open(Peer::default(), Now::default()).unwrap();
+        let id = self.server.open(Opening::client(Peer::default()), Now::default()).unwrap();
         self.clients.push((id, String::new()));
         let login = format!(
             "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\

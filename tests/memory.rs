@@ -12,7 +12,7 @@ mod scram;
 use std::alloc::System;
 use std::time::Duration;
 
-use loquat::{legacy_digest, Config, Now, Peer, Server, StreamId};
+use loquat::{legacy_digest, Config, Now, Opening, Peer, Server, StreamId};
 use stats_alloc::{StatsAlloc, INSTRUMENTED_SYSTEM};
 
 #[global_allocator]
@@ -60,7 +60,7 @@ impl World {
     }
 
     fn open(&mut self) -> StreamId {
-        self.server.open(Peer::default(), self.now).unwrap()
+        self.server.open(Opening::client(Peer::default()), self.now).unwrap()
     }
 
     /// Says something, and gives what comes back.

@@ -22,7 +22,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loquat::xml::{Element, Item, Reader, XmlLimits};
-use loquat::{Config, Now, Peer, Server, StreamId, Then};
+use loquat::{Config, Now, Opening, Peer, Server, StreamId, Then};
 
 const SEQUENCES: u64 = 2_000;
 const STEPS: usize = 30;
@@ -234,7 +234,7 @@ impl World {
     }
 
     fn connect(&mut self, user: &'static str, resource: &'static str) -> usize {
-        let id = self.server.open(Peer::default(), Now::default()).unwrap();
+        let id = self.server.open(Opening::client(Peer::default()), Now::default()).unwrap();
         self.clients.push(Client {
             user,
             resource,

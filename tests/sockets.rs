@@ -8,11 +8,12 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use loquat::{Config, Event, Reactor};
+use loquat::{Config, Event, Listen, Reactor};
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
@@ -353,12 +354,101 @@ fn several_listeners_and_ports_that_are_picked() {
     assert!(error.kind() == ErrorKind::AddrInUse && error.to_string().contains(&picked[0].to_string()));
 }
 
+/// Opens a stream and is answered.
+fn is_served(reactor: &mut Reactor, mut socket: impl Read + Write) {
+    socket.write_all(HEADER.as_bytes()).unwrap();
+    let mut heard = [0; 5];
+    settle(reactor);
+    socket.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"<?xml");
+}
+
+#[test]
+fn listeners_come_and_go_while_it_runs() {
+    let (mut reactor, first) = reactor(|_| ());
+    let mut pair = pair(&mut reactor, first);
+    let id = reactor.listen(LOOPBACK).unwrap();
+    let second = reactor.local_addresses().nth(1).unwrap();
+    let mut guest = Client::log_in(&mut reactor, second, "silent");
+    assert!(reactor.stop_listening(id) && !reactor.stop_listening(id));
+    assert_eq!(reactor.local_addresses().collect::<Vec<_>>(), [first]);
+    assert_eq!(TcpStream::connect(second).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    guest.say("<message to='romeo@localhost/r'><body>still here</body></message>");
+    pair.0.hears(&mut reactor, "still here");
+    chat(&mut pair, &mut reactor, "so are we");
+    // A number is not given twice, and an address can be had again.
+    assert_ne!(reactor.listen(second).unwrap(), id);
+    is_served(&mut reactor, TcpStream::connect(second).unwrap());
+}
+
+#[test]
+fn what_the_host_made_is_served() {
+    let (mut reactor, _) = reactor(|config| config.limits.connections = 2);
+    // A listener, as it is handed over by whoever starts services.
+    let listener = TcpListener::bind(LOOPBACK).unwrap();
+    let (kept, address) = (listener.try_clone().unwrap(), listener.local_addr().unwrap());
+    let id = reactor.listen(listener).unwrap();
+    is_served(&mut reactor, TcpStream::connect(address).unwrap());
+    assert!(reactor.stop_listening(id));
+    // A connection of a port that the host shares: it has looked at the first bytes.
+    kept.set_nonblocking(false).unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(HEADER.as_bytes()).unwrap();
+    let (accepted, _) = kept.accept().unwrap();
+    let mut first = [0; 7];
+    accepted.peek(&mut first).unwrap();
+    assert_eq!(&first, b"<stream");
+    assert!(reactor.add_connection(accepted).unwrap().is_some());
+    settle(&mut reactor);
+    let mut heard = [0; 5];
+    client.read_exact(&mut heard).unwrap();
+    assert_eq!(&heard, b"<?xml");
+    // A pair of sockets that has no address; and one too many.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    assert!(reactor.add_connection(theirs).unwrap().is_some());
+    is_served(&mut reactor, &ours);
+    let (mut refused, theirs) = UnixStream::pair().unwrap();
+    assert_eq!(reactor.add_connection(TcpStream::connect(address).unwrap()).unwrap(), None);
+    assert_eq!(reactor.add_connection(theirs).unwrap(), None);
+    let mut heard = String::new();
+    refused.read_to_string(&mut heard).unwrap();
+    assert!(heard.contains("<resource-constraint "), "{heard}");
+}
+
+#[test]
+fn unix_sockets() {
+    let (mut reactor, _) = reactor(|_| ());
+    let folder = std::env::temp_dir().join(format!("loquat-sockets-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("xmpp");
+    let id = reactor.listen(Listen::unix(&path)).unwrap();
+    is_served(&mut reactor, UnixStream::connect(&path).unwrap());
+    let error = reactor.listen(Listen::unix(&path)).unwrap_err();
+    assert!(error.kind() == ErrorKind::AddrInUse && error.to_string().contains(path.to_str().unwrap()));
+    is_served(&mut reactor, UnixStream::connect(&path).unwrap());
+    assert!(reactor.stop_listening(id));
+    assert!(!path.exists(), "it goes with its listener");
+    // One that a killed process has left is replaced, anything else is not.
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    reactor.listen(Listen::unix(&path)).unwrap();
+    is_served(&mut reactor, UnixStream::connect(&path).unwrap());
+    let file = folder.join("file");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(reactor.listen(Listen::unix(&file)).is_err());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
+    drop(reactor);
+    assert!(!path.exists());
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// A host's loop: it watches one descriptor and goes by one deadline, and the reactor never keeps it waiting.
 #[test]
 fn in_a_loop_of_the_hosts_own() {
     const LOGIN_TIME: Duration = Duration::from_millis(300);
     let (mut reactor, address) = reactor(|config| config.limits.login_time = LOGIN_TIME);
     let (mut poll, mut events) = (Poll::new().unwrap(), mio::Events::with_capacity(8));
+    assert_eq!(reactor.as_fd().as_raw_fd(), reactor.as_raw_fd());
     poll.registry().register(&mut SourceFd(&reactor.as_raw_fd()), Token(7), Interest::READABLE).unwrap();
     poll.poll(&mut events, Some(Duration::ZERO)).unwrap();
     assert!(events.is_empty() && reactor.next_deadline().is_none(), "nothing is to be done");

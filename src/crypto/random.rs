@@ -4,12 +4,23 @@
 //! that tests can repeat them and a host can bring its own source.
 //! Left out on purpose: a generator. The system has one.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 use crate::crypto::codec::hex;
 
 /// Fills a buffer with bytes that nobody can predict.
-pub type RandomSource = Box<dyn FnMut(&mut [u8]) -> io::Result<()>>;
+pub type RandomSource = Box<dyn FnMut(&mut [u8]) -> io::Result<()> + Send>;
+
+/// The system's source, `/dev/urandom`. Opened once, so that running out of descriptors cannot take it away.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn system_random() -> io::Result<RandomSource> {
+    let mut file = File::open("/dev/urandom")
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot open /dev/urandom: {error}")))?;
+    Ok(Box::new(move |buffer| file.read_exact(buffer)))
+}
 
 /// Bytes of a token: 128 bits.
 const TOKEN_BYTES: usize = 16;

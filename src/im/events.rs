@@ -10,6 +10,7 @@ use crate::xmpp::jid::Jid;
 
 /// Something that the host asked to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// A resource has connected.
     Bound(Jid),

@@ -9,4 +9,6 @@ mod read_queue;
 mod system;
 mod transport;
 
+pub use listener::{Listen, ListenerId};
 pub use reactor::Reactor;
+pub use transport::Socket;

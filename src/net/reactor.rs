@@ -13,19 +13,21 @@ use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token};
 
 use super::connection::{Connection, Connections, Input, Output};
-use super::listener::{Listener, ACCEPT_BACKOFF};
+use super::listener::{Listen, Listener, ListenerId, ACCEPT_BACKOFF};
 use super::read_queue::ReadQueue;
-use super::system::{self, Clock};
-use super::transport::Transport;
+use super::system::Clock;
+use super::transport::{Socket, Transport};
+use crate::crypto::random::system_random;
 use crate::im::ctx::Now;
 use crate::server::{Flush, Server, StreamId};
 use crate::storage::{Storage, StorageError};
 use crate::xmpp::config::Config;
+use crate::xmpp::opening::Opening;
 use crate::xmpp::peer::Peer;
 
-/// Tokens: listeners from 0, then what the host watches, then connections by the slots of their streams.
-const WATCHED: Token = Token(1_023);
-const FIRST_CONNECTION: usize = 1_024;
+/// Tokens: connections by the slots of their streams, then listeners by their ids, then what the host watches.
+const FIRST_LISTENER: usize = usize::MAX / 2;
+const WATCHED: Token = Token(usize::MAX);
 /// Bytes read from one connection in one turn.
 const READ_BYTES: usize = 16_384;
 /// Events taken from the system in one turn.
@@ -43,6 +45,7 @@ pub struct Reactor {
     /// not told of those.
     may_have_events: bool,
     listeners: Vec<Listener>,
+    next_listener: usize,
     connections: Connections,
     /// Those that may have more to read.
     readable: ReadQueue,
@@ -64,8 +67,8 @@ impl Reactor {
     /// # Errors
     /// If an address cannot be listened on (the error names it), or the system gives no random bytes.
     pub fn bind(config: Config, addresses: &[SocketAddr]) -> io::Result<Self> {
-        let server = Server::new(config, system::random()?)?;
-        Self::serve(server, addresses)
+        let server = Server::new(config, system_random()?)?;
+        Self::listening(server, addresses)
     }
 
     /// The same with the accounts of a data folder, in which it records what changes.
@@ -77,19 +80,30 @@ impl Reactor {
         addresses: &[SocketAddr],
         storage: Storage,
     ) -> Result<Self, StorageError> {
-        let server = Server::open_storage(config, system::random()?, storage)?;
-        Ok(Self::serve(server, addresses)?)
+        let server = Server::open_storage(config, system_random()?, storage)?;
+        Ok(Self::listening(server, addresses)?)
     }
 
-    fn serve(server: Server, addresses: &[SocketAddr]) -> io::Result<Self> {
+    fn listening(server: Server, addresses: &[SocketAddr]) -> io::Result<Self> {
+        let mut reactor = Self::new(server)?;
+        for &address in addresses {
+            reactor.listen(address)?;
+        }
+        Ok(reactor)
+    }
+
+    /// A reactor for a server that the host made. It listens on nothing yet.
+    ///
+    /// # Errors
+    /// If the system has no poll for it.
+    pub fn new(server: Server) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let listen = |(number, &address)| Listener::bind(poll.registry(), Token(number), address);
-        let listeners = addresses.iter().enumerate().map(listen).collect::<io::Result<_>>()?;
         Ok(Self {
             server,
             poll,
             events: mio::Events::with_capacity(EVENTS),
-            listeners,
+            listeners: Vec::new(),
+            next_listener: 0,
             connections: Connections::default(),
             readable: ReadQueue::default(),
             throttled: Vec::new(),
@@ -102,9 +116,39 @@ impl Reactor {
         })
     }
 
-    /// The addresses that are listened on, in the order of [`Reactor::bind`], with the ports that were picked.
+    /// Listens on one more address, Unix socket, or listener that the host made.
+    ///
+    /// # Errors
+    /// If it cannot be listened on; the error names it.
+    pub fn listen(&mut self, listen: impl Into<Listen>) -> io::Result<ListenerId> {
+        let id = ListenerId(self.next_listener);
+        let mut listener = Listener::open(id, listen.into())?;
+        listener.register(self.poll.registry(), Token(FIRST_LISTENER + id.0))?;
+        self.next_listener += 1;
+        self.listeners.push(listener);
+        Ok(id)
+    }
+
+    /// Listens there no more. Connections that have come go on. `false` if there is no such listener.
+    pub fn stop_listening(&mut self, id: ListenerId) -> bool {
+        let Some(index) = self.listeners.iter().position(|listener| listener.id == id) else { return false };
+        self.listeners.remove(index).deregister(self.poll.registry());
+        true
+    }
+
+    /// Serves a connection that the host has accepted, or made itself. `None` if there is no room for it; then it was told
+    /// so, and has ended.
+    ///
+    /// # Errors
+    /// If the system says that it is none.
+    pub fn add_connection(&mut self, socket: impl Into<Socket>) -> io::Result<Option<StreamId>> {
+        let (transport, peer) = socket.into().into_transport()?;
+        self.add(transport, peer)
+    }
+
+    /// The TCP addresses that are listened on, in the order in which that began, with the ports that were picked.
     pub fn local_addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.listeners.iter().map(Listener::address)
+        self.listeners.iter().filter_map(Listener::address)
     }
 
     /// The server: its accounts, claims, events. What it has to send goes out at the next turn.
@@ -160,7 +204,9 @@ impl Reactor {
     /// # Errors
     /// If what changed cannot be made safe.
     pub fn shut_down(&mut self) -> io::Result<()> {
-        self.listeners.clear();
+        for listener in self.listeners.drain(..) {
+            listener.deregister(self.poll.registry());
+        }
         self.server.shut_down(self.clock.now());
         let patience = self.clock.now().monotonic + self.server.config().limits.closing_time;
         let mut served = Ok(());
@@ -244,13 +290,18 @@ impl Reactor {
     fn note_events(&mut self) {
         for event in &self.events {
             let Token(number) = event.token();
-            self.woken |= event.token() == WATCHED;
-            if let Some(listener) = self.listeners.get_mut(number) {
-                listener.set_ready();
+            if event.token() == WATCHED {
+                self.woken = true;
                 continue;
             }
-            let slot = number.wrapping_sub(FIRST_CONNECTION);
-            let Some(connection) = self.connections.in_slot(slot) else { continue };
+            if let Some(id) = number.checked_sub(FIRST_LISTENER) {
+                self.listeners
+                    .iter_mut()
+                    .filter(|listener| listener.id.0 == id)
+                    .for_each(Listener::set_ready);
+                continue;
+            }
+            let Some(connection) = self.connections.in_slot(number) else { continue };
             let end_in_sight = event.is_read_closed() || event.is_error();
             if event.is_writable() && connection.set_writable() {
                 self.writable.push(connection.id);
@@ -266,25 +317,27 @@ impl Reactor {
         for index in 0..self.listeners.len() {
             let Some(listener) = self.listeners.get_mut(index) else { return };
             for (transport, peer) in listener.accept(now) {
-                self.add(transport, peer);
+                if let Err(error) = self.add(transport, peer) {
+                    log::error!("{peer} cannot be served: {error}");
+                }
             }
         }
     }
 
-    /// Opens a stream for a connection that came.
-    fn add(&mut self, mut transport: Transport, peer: Peer) {
-        let Some(id) = self.server.open(peer, self.clock.now()) else {
+    /// Opens a stream for a connection that came. `None` if there is no room for it.
+    fn add(&mut self, mut transport: Transport, peer: Peer) -> io::Result<Option<StreamId>> {
+        let Some(id) = self.server.open(Opening::client(peer), self.clock.now()) else {
             // Whoever does not take this at once goes without it. Closing over what has come would take it back.
             let _ = transport.write(&self.server.refusal());
             let _ = transport.read(&mut self.scratch);
-            return;
+            return Ok(None);
         };
-        let token = Token(FIRST_CONNECTION + id.slot());
-        if let Err(error) = transport.register(self.poll.registry(), token) {
-            log::error!("{id} {peer} cannot be served: {error}");
-            return self.server.hung_up(id, self.clock.now());
+        if let Err(error) = transport.register(self.poll.registry(), Token(id.slot())) {
+            self.server.hung_up(id, self.clock.now());
+            return Err(error);
         }
         self.connections.insert(Connection::new(id, transport));
+        Ok(Some(id))
     }
 
     /// Reads once. The connection is queued again if there may be more.
@@ -371,6 +424,13 @@ fn round_up(timeout: Duration) -> Duration {
 impl std::os::fd::AsRawFd for Reactor {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.poll.as_raw_fd()
+    }
+}
+
+#[cfg(unix)]
+impl std::os::fd::AsFd for Reactor {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.poll.registry().as_fd()
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Status {
 
 /// Why an account is not imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ImportError {
     /// It is not the `<user/>` of XEP-0227.
     NoAccount,
@@ -339,7 +340,7 @@ mod tests {
         let mut server = server("localhost");
         let now = Now::default();
         server.add_account("a", "secret").unwrap();
-        let id = server.open(crate::Peer::default(), now).unwrap();
+        let id = server.open(crate::Opening::client(crate::Peer::default()), now).unwrap();
         let login = "<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:client'>\
             <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>a</username><password>secret</password>\
             <resource>r</resource></query></iq>";
@@ -369,8 +370,8 @@ mod tests {
         assert!(server.config().registration && server.config().limits.outbox_bytes > 1);
         server.add_account("a", "secret").unwrap();
         assert!(!server.tables.accounts.has_digest("a", "id", &crate::legacy_digest("id", "secret")));
-        assert!(server.open(crate::Peer::default(), Now::default()).is_some());
-        assert!(server.open(crate::Peer::default(), Now::default()).is_none());
+        assert!(server.open(crate::Opening::client(crate::Peer::default()), Now::default()).is_some());
+        assert!(server.open(crate::Opening::client(crate::Peer::default()), Now::default()).is_none());
         assert!(!server.reconfigure(Config::new("other").unwrap()));
     }
 }

@@ -102,6 +102,7 @@ impl Server {
 
 /// Why an address cannot be claimed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClaimError {
     /// It is not an address.
     Address(JidError),
@@ -125,6 +126,7 @@ impl std::error::Error for ClaimError {}
 
 /// Why a stanza of the host program is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum InjectError {
     /// It is not one whole element that may be on a stream.
     Xml(XmlError),

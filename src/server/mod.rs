@@ -29,7 +29,7 @@ use crate::tables::{
     Accounts, CommandSessions, InFlight, LoginThrottle, PasswordRules, RateLimiter, Sessions, Tables,
 };
 use crate::xmpp::config::Config;
-use crate::xmpp::peer::Peer;
+use crate::xmpp::opening::Opening;
 use crate::xmpp::slab::{Key, Slab};
 
 pub use accounts::{ImportError, Status};
@@ -123,15 +123,15 @@ impl Server {
     }
 
     /// A connection came. `None` if there are [`crate::Limits::connections`] already: end it.
-    pub fn open(&mut self, peer: Peer, now: Now) -> Option<StreamId> {
+    pub fn open(&mut self, opening: Opening, now: Now) -> Option<StreamId> {
         if self.streams.len() >= self.config.limits.connections {
-            log::warn!("{peer} refused: there are {} connections", self.streams.len());
+            log::warn!("{} refused: there are {} connections", opening.peer, self.streams.len());
             return None;
         }
         let (streams, mut ctx) = self.context(now);
         let key = streams.insert_with(|key| {
             ctx.outboxes.open(key);
-            Box::new(Stream::open(&mut ctx, key, peer))
+            Box::new(Stream::open(&mut ctx, key, opening))
         });
         self.set_timer(key);
         Some(key)

@@ -2,11 +2,11 @@
 //!
 //! Read first: [`super`]. Left out on purpose: what goes over the wire; that is in `tests/transcripts`.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::tables::{AccountChange, AccountError, Change, Kept, Recorder, StorageStatus, Subscription};
+use crate::xmpp::peer::Peer;
 
 fn server(set: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::new("localhost").unwrap();
@@ -17,17 +17,17 @@ fn server(set: impl FnOnce(&mut Config)) -> Server {
 #[test]
 fn connections_are_limited() {
     let mut server = server(|config| config.limits.connections = 2);
-    let mut open = || server.open(Peer::default(), Now::default());
+    let mut open = || server.open(Opening::client(Peer::default()), Now::default());
     let (first, second) = (open(), open());
     assert!(first.is_some() && second.is_some() && open().is_none());
     server.hung_up(first.unwrap(), Now::default());
-    assert!(server.open(Peer::default(), Now::default()).is_some(), "there is room again");
+    assert!(server.open(Opening::client(Peer::default()), Now::default()).is_some(), "there is room again");
 }
 
 #[test]
 fn a_stream_that_has_ended_keeps_nothing_of_what_it_is_sent() {
     let (mut server, now) = (server(|_| ()), Now::default());
-    let id = server.open(Peer::default(), now).unwrap();
+    let id = server.open(Opening::client(Peer::default()), now).unwrap();
     server.receive(id, b"oops", now);
     for _ in 0..100 {
         server.receive(id, &[b'x'; 1000], now);
@@ -47,7 +47,7 @@ fn what_is_not_acknowledged_when_the_server_stops_waits_for_its_account() {
     let now = Now::default();
     let [romeo, juliet] = ["romeo", "juliet"].map(|name| {
         server.add_account(name, "secret").unwrap();
-        let id = server.open(Peer::default(), now).unwrap();
+        let id = server.open(Opening::client(Peer::default()), now).unwrap();
         let login = format!(
             "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'><iq type='set' id='1'>\
              <query xmlns='jabber:iq:auth'><username>{name}</username><password>secret</password>\
@@ -82,7 +82,7 @@ struct Diary {
     left: usize,
     /// It commits nothing.
     fails: bool,
-    entries: Rc<RefCell<Vec<&'static str>>>,
+    entries: Arc<Mutex<Vec<&'static str>>>,
 }
 
 fn forgetful(left: usize) -> Option<Box<dyn Recorder>> {
@@ -92,7 +92,7 @@ fn forgetful(left: usize) -> Option<Box<dyn Recorder>> {
 impl Recorder for Diary {
     fn record_all(&mut self, changes: &[Change<'_>]) -> io::Result<()> {
         self.left = self.left.checked_sub(changes.len()).ok_or(io::ErrorKind::WriteZero)?;
-        self.entries.borrow_mut().extend(changes.iter().map(|change| match change {
+        self.entries.lock().unwrap().extend(changes.iter().map(|change| match change {
             Change::Account(_, AccountChange::Offline(_)) => "a message waits",
             Change::Account(_, AccountChange::OfflineSent(_)) => "it was sent",
             Change::Account(_, AccountChange::Removed) => "the account goes",
@@ -106,7 +106,7 @@ impl Recorder for Diary {
     }
 
     fn commit(&mut self, _: Duration) -> io::Result<()> {
-        self.entries.borrow_mut().push("commit");
+        self.entries.lock().unwrap().push("commit");
         if self.fails {
             Err(io::ErrorKind::Other.into())
         } else {
@@ -133,7 +133,7 @@ fn forgets_after(changes: usize, before: &str, said: &str) -> (String, [Option<S
     let (mut server, now) = (server(|config| config.scram_iterations = 1), Now::default());
     server.add_account("romeo", "secret").unwrap();
     server.add_account("juliet", "secret").unwrap();
-    let id = server.open(Peer::default(), now).unwrap();
+    let id = server.open(Opening::client(Peer::default()), now).unwrap();
     let login = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
                  <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>romeo</username>\
                  <password>secret</password><resource>x</resource></query></iq>";
@@ -177,7 +177,7 @@ fn house() -> (Server, [StreamId; 2]) {
     server.subscribe("romeo", "juliet").unwrap();
     server.subscribe("juliet", "romeo").unwrap();
     let streams = ["romeo", "juliet"].map(|name| {
-        let id = server.open(Peer::default(), now).unwrap();
+        let id = server.open(Opening::client(Peer::default()), now).unwrap();
         let login = format!(
             "<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>\
              <iq type='set' id='1'><query xmlns='jabber:iq:auth'><username>{name}</username>\
@@ -212,7 +212,7 @@ fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
     const AWAY: &str = "<presence type='unavailable'/><message to='romeo@localhost'><body>1</body></message>";
     for removed in [false, true] {
         let (mut server, [romeo, _]) = house();
-        let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
+        let (diary, now) = (Arc::new(Mutex::new(Vec::new())), Now::default());
         server.tables.recorder =
             Some(Box::new(Diary { left: usize::MAX, fails: false, entries: diary.clone() }));
         server.receive(romeo, AWAY.as_bytes(), now);
@@ -222,16 +222,16 @@ fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
             server.remove_account("romeo", now).unwrap();
             server.add_account("romeo", "secret").unwrap();
         }
-        diary.borrow_mut().clear();
+        diary.lock().unwrap().clear();
         let mut flush = server.flush(now).unwrap();
         while flush.next().is_some() {}
         let text = String::from_utf8_lossy(flush.outgoing(romeo).bytes).into_owned();
         assert_eq!(text.matches("<body>1</body>").count(), 1);
         flush.sent(romeo, text.len());
-        assert_eq!(*diary.borrow(), ["commit"]);
+        assert_eq!(*diary.lock().unwrap(), ["commit"]);
         drop(flush);
-        let sent = diary.borrow().iter().filter(|entry| **entry == "it was sent").count();
-        assert_eq!(sent, usize::from(!removed), "{:?}", diary.borrow());
+        let sent = diary.lock().unwrap().iter().filter(|entry| **entry == "it was sent").count();
+        assert_eq!(sent, usize::from(!removed), "{:?}", diary.lock().unwrap());
         server.receive(romeo, b"<presence type='unavailable'/><presence/>", now);
         assert!(!heard(&mut server, romeo).contains("<body>"), "it came twice");
     }
@@ -240,11 +240,11 @@ fn that_a_message_waits_no_longer_is_recorded_after_it_was_sent() {
 #[test]
 fn what_was_not_handed_out_was_not_sent() {
     let (mut server, [romeo, _]) = house();
-    let (diary, now) = (Rc::new(RefCell::new(Vec::new())), Now::default());
+    let (diary, now) = (Arc::new(Mutex::new(Vec::new())), Now::default());
     server.tables.recorder = Some(Box::new(Diary { left: usize::MAX, fails: false, entries: diary.clone() }));
     const AWAY: &str = "<presence type='unavailable'/><message to='romeo@localhost'><body>1</body></message>";
     server.receive(romeo, format!("{AWAY}<presence/>").as_bytes(), now);
-    let was_sent = || diary.borrow().contains(&"it was sent");
+    let was_sent = || diary.lock().unwrap().contains(&"it was sent");
     drop(server.flush(now).unwrap());
     server.commit(now).unwrap();
     server.sync().unwrap();

@@ -6,12 +6,11 @@
 
 #![allow(clippy::cast_possible_truncation)] // tests run where addresses are long
 
-use std::cell::RefCell;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use super::disk::Disk;
@@ -161,32 +160,32 @@ fn follow(names: &mut BTreeMap<String, usize>, change: &NameChange) {
 }
 
 #[derive(Clone, Default)]
-struct FakeDisk(Rc<RefCell<Platter>>);
+struct FakeDisk(Arc<RwLock<Platter>>);
 
 impl FakeDisk {
     fn file(&self, name: &str) -> io::Result<usize> {
-        self.0.borrow().names.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
+        self.0.read().unwrap().names.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 }
 
 impl Disk for FakeDisk {
     fn names(&mut self) -> io::Result<Vec<String>> {
-        Ok(self.0.borrow().names.keys().cloned().collect())
+        Ok(self.0.read().unwrap().names.keys().cloned().collect())
     }
 
     fn len(&mut self, name: &str) -> io::Result<u64> {
         let file = self.file(name)?;
-        Ok(self.0.borrow().files[file].content.len() as u64)
+        Ok(self.0.read().unwrap().files[file].content.len() as u64)
     }
 
     fn read(&mut self, name: &str) -> io::Result<Box<dyn Read>> {
         let file = self.file(name)?;
-        let content = self.0.borrow().files[file].content.clone();
+        let content = self.0.read().unwrap().files[file].content.clone();
         Ok(Box::new(io::Cursor::new(content)))
     }
 
     fn append(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut platter = self.0.borrow_mut();
+        let mut platter = self.0.write().unwrap();
         let stops = platter.count()?;
         let file = match platter.names.get(name).copied() {
             Some(file) => file,
@@ -210,7 +209,7 @@ impl Disk for FakeDisk {
 
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()> {
         let file = self.file(name)?;
-        let mut platter = self.0.borrow_mut();
+        let mut platter = self.0.write().unwrap();
         if platter.count()? {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -222,7 +221,7 @@ impl Disk for FakeDisk {
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
         let file = self.file(name)?;
-        let mut platter = self.0.borrow_mut();
+        let mut platter = self.0.write().unwrap();
         let done = platter.count();
         let file = &mut platter.files[file];
         let unsynced = file.synced..file.content.len();
@@ -235,7 +234,7 @@ impl Disk for FakeDisk {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let mut platter = self.0.borrow_mut();
+        let mut platter = self.0.write().unwrap();
         let stops = platter.count()?;
         platter.change_names(NameChange::Renamed(from.into(), to.into()));
         if stops {
@@ -247,7 +246,7 @@ impl Disk for FakeDisk {
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
         self.file(name)?;
-        let mut platter = self.0.borrow_mut();
+        let mut platter = self.0.write().unwrap();
         let stops = platter.count()?;
         platter.change_names(NameChange::Removed(name.into()));
         if stops {
@@ -258,7 +257,7 @@ impl Disk for FakeDisk {
     }
 
     fn sync_names(&mut self) -> io::Result<()> {
-        let mut platter = self.0.borrow_mut();
+        let mut platter = self.0.write().unwrap();
         if platter.count()? {
             return Err(ErrorKind::BrokenPipe.into());
         }
@@ -453,7 +452,7 @@ fn take(storage: &mut Storage, tables: &mut KeptTables, n: usize) -> bool {
 
 fn healthy() -> FakeDisk {
     let disk = FakeDisk::default();
-    disk.0.borrow_mut().heal();
+    disk.0.write().unwrap().heal();
     disk
 }
 
@@ -481,13 +480,13 @@ fn the_disk_stops_at_each_operation() {
     for durability in DURABILITIES {
         let disk = healthy();
         run(&disk, durability, STEPS, &mut Dice(1));
-        let operations = disk.0.borrow().operations;
+        let operations = disk.0.read().unwrap().operations;
         assert!(operations > 100, "{operations}");
         for (stop_at, seed) in (1..=operations).flat_map(|stop_at| (1..=3).map(move |seed| (stop_at, seed))) {
             let disk = healthy();
-            disk.0.borrow_mut().stop_at = stop_at;
+            disk.0.write().unwrap().stop_at = stop_at;
             let progress = run(&disk, durability, STEPS, &mut Dice(1));
-            disk.0.borrow_mut().lose_power(&mut Dice(seed * 7919));
+            disk.0.write().unwrap().lose_power(&mut Dice(seed * 7919));
             let told = format!("{durability:?}, stopped at operation {stop_at}, seed {seed}, {progress:?}");
             let mut tables = nothing();
             let loaded = storage(&disk).load_into(&mut tables);
@@ -522,7 +521,7 @@ fn seconds_of_durability_are_the_most_that_is_lost() {
 fn the_disk_is_ill_for_a_while() {
     let disk = healthy();
     run(&disk, Durability::Always, STEPS, &mut Dice(1));
-    let operations = disk.0.borrow().operations;
+    let operations = disk.0.read().unwrap().operations;
     // Each beginning is tried with one way of being ill; with all of them where there is time for it.
     let ways = [Illness::Full, Illness::Refuses, Illness::Lies].into_iter().flat_map(|illness| {
         DURABILITIES
@@ -535,8 +534,8 @@ fn the_disk_is_ill_for_a_while() {
         for number in 0..if all { ways.len() } else { 1 } {
             let (illness, durability, time) = ways[(from * 5 + number) % ways.len()];
             let disk = healthy();
-            disk.0.borrow_mut().ill = from..from + time;
-            disk.0.borrow_mut().illness = illness;
+            disk.0.write().unwrap().ill = from..from + time;
+            disk.0.write().unwrap().illness = illness;
             live_through(&disk, durability, from as u64);
         }
     }
@@ -564,11 +563,11 @@ fn live_through(disk: &FakeDisk, durability: Durability, seed: u64) {
         running.maintain(tables.kept());
         running.maintain(tables.kept());
     }
-    disk.0.borrow_mut().heal();
+    disk.0.write().unwrap().heal();
     if running.sync().is_ok() {
         possible = vec![state(&tables)];
     }
-    disk.0.borrow_mut().lose_power(&mut Dice(seed));
+    disk.0.write().unwrap().lose_power(&mut Dice(seed));
     let mut again = nothing();
     let loaded = storage(disk).load_into(&mut again);
     assert!(loaded.is_ok(), "{durability:?}, {seed}: {loaded:?}");
@@ -583,17 +582,17 @@ fn finished(steps: usize) -> FakeDisk {
 }
 
 fn newest(disk: &FakeDisk, kind: &str) -> (String, usize) {
-    let platter = disk.0.borrow();
+    let platter = disk.0.read().unwrap();
     let files = platter.names.iter().filter(|(name, _)| name.starts_with(kind) && name.ends_with(".xml"));
     files.max_by_key(|(_, file)| **file).map(|(name, file)| (name.clone(), *file)).unwrap()
 }
 
 fn content(disk: &FakeDisk, file: usize) -> Vec<u8> {
-    disk.0.borrow().files[file].content.clone()
+    disk.0.read().unwrap().files[file].content.clone()
 }
 
 fn set_content(disk: &FakeDisk, file: usize, content: Vec<u8>) {
-    disk.0.borrow_mut().files[file].content = content;
+    disk.0.write().unwrap().files[file].content = content;
 }
 
 #[test]
@@ -640,9 +639,9 @@ fn damage_in_what_was_closed_stops_the_start() {
         running.load_into(&mut tables).unwrap();
         assert!((0..6).all(|n| take(&mut running, &mut tables, n)));
         running.sync().unwrap();
-        let operations = disk.0.borrow().operations;
+        let operations = disk.0.read().unwrap().operations;
         running.sync().unwrap();
-        assert_eq!(disk.0.borrow().operations, operations, "it was closed already");
+        assert_eq!(disk.0.read().unwrap().operations, operations, "it was closed already");
         let (_, file) = newest(&disk, "journal");
         let closed = content(&disk, file);
         let marks = String::from_utf8_lossy(&closed).find("<users").unwrap();
@@ -681,7 +680,7 @@ fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
         match storage(&disk).load_into(&mut nothing()) {
             // With the line break before it, it is the last line that has the damage.
             Ok(()) => {
-                let aside = disk.0.borrow_mut().names.remove(&format!("{name}.damaged")).unwrap();
+                let aside = disk.0.write().unwrap().names.remove(&format!("{name}.damaged")).unwrap();
                 let from = content(&disk, file).len();
                 assert!(at + 1 >= last && content(&disk, aside) == damaged[from..], "{at}");
             }
@@ -708,7 +707,7 @@ fn what_is_behind_a_hole_is_put_aside() {
     let mut again = nothing();
     storage(&disk).load_into(&mut again).unwrap();
     assert_eq!((again.accounts.len(), content(&disk, file).len()), (0, head));
-    let aside = disk.0.borrow().names[&format!("{name}.damaged")];
+    let aside = disk.0.read().unwrap().names[&format!("{name}.damaged")];
     assert_eq!(content(&disk, aside), holed[head..]);
     // A head is synced before anything is written behind it.
     holed[10] = 0;
@@ -728,7 +727,7 @@ fn the_next_process_makes_safe_what_it_has_read() {
             running.load_into(&mut tables).unwrap();
             (from..from + 5).for_each(|n| assert!(take(&mut running, &mut tables, n)));
         }
-        disk.0.borrow_mut().lose_power(&mut Dice(seed * 7919));
+        disk.0.write().unwrap().lose_power(&mut Dice(seed * 7919));
         let mut found = nothing();
         let loaded = storage(&disk).load_into(&mut found);
         assert!(loaded.is_ok() && states()[5..=10].contains(&state(&found)), "{seed}: {loaded:?}");
@@ -763,12 +762,12 @@ fn a_missing_file_stops_the_start() {
     let (snapshot, _) = newest(&disk, "snapshot");
     let journal = snapshot.replace("snapshot", "journal");
     for name in [&snapshot, &journal] {
-        let file = disk.0.borrow_mut().names.remove(name).unwrap();
+        let file = disk.0.write().unwrap().names.remove(name).unwrap();
         let error = storage(&disk).load_into(&mut nothing()).expect_err(name);
         assert!(matches!(error, StorageError::Missing { .. }), "{name}: {error:?}");
-        disk.0.borrow_mut().names.insert(name.clone(), file);
+        disk.0.write().unwrap().names.insert(name.clone(), file);
     }
-    let file = disk.0.borrow().names[&journal];
+    let file = disk.0.read().unwrap().names[&journal];
     let head = content(&disk, file).iter().position(|&byte| byte == b'\n').unwrap() + 1;
     let short = content(&disk, file)[..head].to_vec();
     set_content(&disk, file, short);
@@ -783,7 +782,7 @@ fn a_full_disk_refuses_changes_and_heals() {
     let mut storage_in_use = storage(&disk);
     storage_in_use.load_into(&mut tables).unwrap();
     for n in 0..STEPS {
-        disk.0.borrow_mut().full = n % 3 == 1;
+        disk.0.write().unwrap().full = n % 3 == 1;
         assert_eq!(take(&mut storage_in_use, &mut tables, n), n % 3 != 1);
         storage_in_use.commit(Duration::ZERO).unwrap();
         while !storage_in_use.maintain(tables.kept()) {}
@@ -799,7 +798,7 @@ fn a_full_disk_refuses_changes_and_heals() {
 fn what_a_full_disk_leaves_can_be_made_smaller() {
     for (size, restarts) in (4_100..9_000).step_by(97).flat_map(|size| [(size, false), (size, true)]) {
         let disk = healthy();
-        disk.0.borrow_mut().size = Some(size);
+        disk.0.write().unwrap().size = Some(size);
         let (mut tables, mut running) = (nothing(), storage(&disk));
         running.load_into(&mut tables).unwrap();
         let (mut refused, mut in_a_row) = (0, 0);
@@ -883,7 +882,10 @@ fn what_nobody_waits_for_is_synced_with_the_next() {
             (nothing(), Storage::on(Box::new(disk.clone()), "localhost", durability));
         running.load_into(&mut tables).unwrap();
         let gone = |at| Change::Account("a", AccountChange::LastSeen(LastSeen { at, status: None }));
-        let synced = || disk.0.borrow().files[newest(&disk, "journal").1].synced;
+        let synced = || {
+            let (_, file) = newest(&disk, "journal");
+            disk.0.read().unwrap().files[file].synced
+        };
         let (head, hour) = (synced(), Duration::from_secs(3_600));
         running.record_all(&[gone(1)]).unwrap();
         running.commit(hour).unwrap();
@@ -944,9 +946,9 @@ fn a_sync_that_failed_is_not_tried_again() {
             (nothing(), Storage::on(Box::new(disk.clone()), "localhost", durability));
         storage.load_into(&mut tables).unwrap();
         assert!(take(&mut storage, &mut tables, 0));
-        let next = disk.0.borrow().operations + 1;
-        disk.0.borrow_mut().ill = next..next + 1;
-        disk.0.borrow_mut().illness = Illness::Refuses;
+        let next = disk.0.read().unwrap().operations + 1;
+        disk.0.write().unwrap().ill = next..next + 1;
+        disk.0.write().unwrap().illness = Illness::Refuses;
         for second in 1..4 {
             assert!(storage.commit(Duration::from_secs(second)).is_err() && storage.sync().is_err());
         }
@@ -966,15 +968,15 @@ fn a_snapshot_that_failed_is_not_tried_in_each_turn() {
             break;
         }
     }
-    disk.0.borrow_mut().full = true;
+    disk.0.write().unwrap().full = true;
     for _ in 0..10 {
         storage.maintain(tables.kept());
     }
-    let before = disk.0.borrow().operations;
+    let before = disk.0.read().unwrap().operations;
     for _ in 0..10 {
         assert!(storage.maintain(tables.kept()));
     }
-    assert_eq!(disk.0.borrow().operations, before);
+    assert_eq!(disk.0.read().unwrap().operations, before);
 }
 
 #[test]
@@ -1023,8 +1025,8 @@ fn a_repair_keeps_every_line_that_is_whole() {
         for at in (0..before.len()).step_by(3) {
             // A disk of its own: each repair writes.
             let disk = healthy();
-            disk.0.borrow_mut().files = whole.0.borrow().files.clone();
-            disk.0.borrow_mut().names = whole.0.borrow().names.clone();
+            disk.0.write().unwrap().files = whole.0.read().unwrap().files.clone();
+            disk.0.write().unwrap().names = whole.0.read().unwrap().names.clone();
             let mut damaged = before.clone();
             damaged[at] ^= 1;
             set_content(&disk, file, damaged.clone());
@@ -1033,7 +1035,7 @@ fn a_repair_keeps_every_line_that_is_whole() {
             }
             let (report, tables) = repaired(&disk);
             assert!(report.len() >= 3 && report[0].contains(&name), "{report:?}");
-            let aside = disk.0.borrow().names[&format!("{name}.damaged")];
+            let aside = disk.0.read().unwrap().names[&format!("{name}.damaged")];
             assert_eq!(content(&disk, aside), damaged);
             // A line is of two accounts at most, and two lines are one if what is damaged is what parts them.
             let lost = wanted.accounts.names().iter().filter(|name| !tables.accounts.exists(name)).count();
@@ -1052,18 +1054,18 @@ fn a_repair_stops_at_any_operation_and_is_done_again() {
         let middle = damage.len() / 2;
         damage[middle] ^= 1;
         set_content(&disk, file, damage);
-        disk.0.borrow_mut().operations = 0;
+        disk.0.write().unwrap().operations = 0;
         disk
     };
     let disk = damaged();
     repair(Box::new(disk.clone()), "localhost").unwrap();
-    let operations = disk.0.borrow().operations;
+    let operations = disk.0.read().unwrap().operations;
     for (stop_at, seed) in (1..=operations).flat_map(|stop_at| (1..=3).map(move |seed| (stop_at, seed))) {
         let disk = damaged();
-        disk.0.borrow_mut().stop_at = stop_at;
+        disk.0.write().unwrap().stop_at = stop_at;
         // Accounts have no order, so it may be done a little earlier.
         let _ = repair(Box::new(disk.clone()), "localhost");
-        disk.0.borrow_mut().lose_power(&mut Dice(seed * 31));
+        disk.0.write().unwrap().lose_power(&mut Dice(seed * 31));
         let (report, tables) = repaired(&disk);
         assert!(tables.accounts.len() >= 2, "stopped at {stop_at}: {report:?}");
     }
@@ -1074,7 +1076,7 @@ fn a_repair_without_a_file_keeps_the_rest() {
     let disk = finished(STEPS);
     let (name, _) = newest(&disk, "journal");
     let snapshot = newest(&disk, "snapshot").0.replace("snapshot", "journal");
-    disk.0.borrow_mut().names.remove(&snapshot).unwrap();
+    disk.0.write().unwrap().names.remove(&snapshot).unwrap();
     let (report, tables) = repaired(&disk);
     assert_eq!(report[0], format!("{snapshot} is missing"));
     assert!(tables.accounts.len() > 1, "{name}: {report:?}");

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::lock::Lock;
 
 /// A folder of files that grow at their ends.
-pub(crate) trait Disk {
+pub(crate) trait Disk: Send {
     /// The names of all files.
     fn names(&mut self) -> io::Result<Vec<String>>;
     /// How many bytes a file has.

@@ -7,6 +7,7 @@ use std::io;
 
 /// Why a folder's accounts cannot be read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum StorageError {
     /// The system said so.
     Io(io::Error),

@@ -106,6 +106,7 @@ pub enum Part {
 
 /// Why a document cannot be read any further.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum DocumentError {
     /// The system said so.
     Io(io::Error),

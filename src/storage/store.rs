@@ -29,6 +29,7 @@ const SLICE_BYTES: usize = if cfg!(test) { 100 } else { 128 * 1024 };
 
 /// When a change is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// Before anybody is told of it.
     Always,

@@ -18,6 +18,7 @@ pub(crate) use self::header::refusal;
 use crate::im::ctx::Ctx;
 use crate::xml::Reader;
 use crate::xmpp::error::StreamError;
+use crate::xmpp::opening::{Opening, StreamKind};
 use crate::xmpp::peer::Peer;
 use crate::xmpp::slab::Key;
 
@@ -50,12 +51,15 @@ enum Role {
 
 impl Stream {
     /// A new connection's stream.
-    pub(crate) fn open(ctx: &mut Ctx<'_>, key: Key, peer: Peer) -> Self {
+    pub(crate) fn open(ctx: &mut Ctx<'_>, key: Key, opening: Opening) -> Self {
+        let peer = opening.peer;
         log::debug!("{key} {peer} connected");
         let reader = Reader::new(ctx.config.limits.before_login());
         let deadline = Some(ctx.now.monotonic + ctx.config.limits.login_time);
         let base = Base { key, peer, reader, deadline };
-        let role = Role::Client(client::Phase::default());
+        let role = match opening.kind {
+            StreamKind::Client => Role::Client(client::Phase::default()),
+        };
         Self { base, role, in_line: false, used: false, ended_by_peer: false, gone: false }
     }
 

@@ -68,7 +68,7 @@ pub(crate) enum AccountChange {
 }
 
 /// Whoever writes changes down.
-pub(crate) trait Recorder {
+pub(crate) trait Recorder: Send {
     /// Takes down changes that are about to happen: all of them or none. If that fails none must happen.
     fn record_all(&mut self, changes: &[Change<'_>]) -> io::Result<()>;
 
@@ -90,6 +90,7 @@ pub(crate) trait Recorder {
 
 /// How the data folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StorageStatus {
     /// Bytes of the journal that is written.
     pub journal_bytes: u64,

@@ -217,6 +217,7 @@ impl Tables {
 
 /// Why an account cannot be made or used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AccountError {
     /// The name is no localpart (RFC 7622 3.3).
     BadName,

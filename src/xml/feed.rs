@@ -10,6 +10,7 @@ use std::io::{self, Read};
 
 /// A limit that a peer ran into (RFC 6120 4.9.3.14: `policy-violation`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Limit {
     /// Too many bytes in one stanza.
     StanzaBytes,

@@ -33,6 +33,7 @@ pub enum Item {
 
 /// The start tag of a stream's root.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Header {
     /// Name, namespace and attributes, without content.
     pub element: Element,
@@ -42,6 +43,7 @@ pub struct Header {
 
 /// Why a stream cannot be read any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum XmlError {
     /// Not well-formed, or names that not every parser takes.
     NotWellFormed,
@@ -75,6 +77,7 @@ impl std::error::Error for XmlError {}
 
 /// How much of what one stanza may have.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct XmlLimits {
     /// Bytes of a stanza, or of the stream header.
     pub stanza_bytes: usize,

@@ -10,6 +10,7 @@ use crate::xmpp::peer::Peer;
 
 /// What a server is told before it starts.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Config {
     domain: Jid,
     aliases: Vec<Jid>,
@@ -32,6 +33,7 @@ pub struct Config {
 
 /// Where a password may be sent as it is: by SASL PLAIN or in `jabber:iq:auth`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Plaintext {
     /// Where it does not leave the machine.
     Loopback,
@@ -131,6 +133,7 @@ fn host(name: &str) -> Result<Jid, JidError> {
 
 /// How much of what. Each is the most that passes; one more does not.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Limits {
     /// Connections at a time. One more is refused at once.
     pub connections: usize,

@@ -31,6 +31,7 @@ pub struct Jid {
 
 /// Why a text is no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JidError {
     /// Nothing before the `@`, no domain, or nothing behind the `/`.
     EmptyPart,

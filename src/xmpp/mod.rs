@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod error;
 pub(crate) mod form;
 pub(crate) mod jid;
+pub(crate) mod opening;
 pub(crate) mod peer;
 pub(crate) mod slab;
 pub(crate) mod stanza;

@@ -5,9 +5,16 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Peer {
     /// Its address; `None` for a connection that never leaves this machine.
     pub address: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self { address: Some(address) }
+    }
 }
 
 impl Peer {
@@ -43,7 +50,7 @@ mod tests {
     use super::*;
 
     fn peer(address: &str) -> Peer {
-        Peer { address: Some(address.parse().unwrap()) }
+        Peer::from(address.parse::<SocketAddr>().unwrap())
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! It looks at all that the server does for its clients, and keeps the first fault. Left out on purpose: what they do, which
 //! comes from transcripts ([`crate::recording`]) or from a fuzzer.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::Arc;
 use std::time::Duration;
 
-use loquat::{Config, Flush, Now, Peer, Server, StreamId, Then};
+use loquat::{Config, Flush, Now, Opening, Peer, Server, StreamId, Then};
 
 use crate::strict;
 
@@ -48,7 +48,7 @@ pub struct Crowd {
     pub now: Now,
     clients: Vec<Client>,
     /// Random bytes count how often they were asked for.
-    asked: Rc<Cell<u8>>,
+    asked: Arc<AtomicU8>,
     outbox_limit: usize,
     fault: Option<String>,
     /// Whence those connect who are not of this machine.
@@ -57,12 +57,11 @@ pub struct Crowd {
 
 impl Crowd {
     pub fn new(config: Config) -> Self {
-        let asked = Rc::new(Cell::new(0u8));
-        let counter = Rc::clone(&asked);
+        let asked = Arc::new(AtomicU8::new(0));
+        let counter = Arc::clone(&asked);
         let outbox_limit = 2 * config.limits.outbox_bytes + config.limits.unacknowledged_bytes;
         let random = move |bytes: &mut [u8]| {
-            counter.set(counter.get().wrapping_add(1));
-            bytes.fill(counter.get());
+            bytes.fill(counter.fetch_add(1, Relaxed).wrapping_add(1));
             Ok(())
         };
         Self {
@@ -78,12 +77,12 @@ impl Crowd {
 
     /// How much was random so far.
     pub fn asked(&self) -> u8 {
-        self.asked.get()
+        self.asked.load(Relaxed)
     }
 
     /// What is random goes on as if there had been so much: a recorded digest holds for one stream id.
     pub fn set_asked(&mut self, asked: u8) {
-        self.asked.set(asked);
+        self.asked.store(asked, Relaxed);
     }
 
     /// The connected client of this name.
@@ -166,7 +165,7 @@ impl Crowd {
             return index;
         }
         let address = self.addresses.get(name).map(|ip| SocketAddr::new(*ip, 5222));
-        let id = self.server.open(Peer { address }, self.now);
+        let id = self.server.open(Opening::client(address.map(Peer::from).unwrap_or_default()), self.now);
         self.clients.push(Client {
             name: name.into(),
             received: if id.is_none() { self.server.refusal() } else { Vec::new() },

@@ -25,7 +25,7 @@ mod written;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 
-use loquat::{Limits, Peer};
+use loquat::{Limits, Opening, Peer};
 
 use crowd::{Crowd, Deed};
 use random::Random;
@@ -153,7 +153,8 @@ fn outlive_resumption(crowd: &mut Crowd) {
 /// There is room for all but the bystanders, and not for one more: nothing is left of those who are gone.
 fn check_room(crowd: &mut Crowd) -> Result<(), String> {
     let room = CONNECTIONS - bystanders::NAMES.len();
-    let opened: Vec<_> = (0..=room).map_while(|_| crowd.server.open(Peer::default(), crowd.now)).collect();
+    let opened: Vec<_> =
+        (0..=room).map_while(|_| crowd.server.open(Opening::client(Peer::default()), crowd.now)).collect();
     opened.iter().for_each(|&id| crowd.server.hung_up(id, crowd.now));
     match opened.len() {
         n if n == room => Ok(()),

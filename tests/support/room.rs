@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use loquat::{legacy_digest, Config, Now, Peer, RandomSource, Server, StreamId, Then};
+use loquat::{legacy_digest, Config, Now, Opening, Peer, RandomSource, Server, StreamId, Then};
 
 use super::bare::HEADER;
 
@@ -89,7 +89,7 @@ impl Room {
     }
 
     pub(crate) fn connect(&mut self) -> StreamId {
-        self.server.open(Peer::default(), self.now).expect("there is room")
+        self.server.open(Opening::client(Peer::default()), self.now).expect("there is room")
     }
 
     fn hang_up(&mut self, id: StreamId) {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use loquat::{Config, Flush, Now, Peer, Reactor, Server, StreamId, Then};
+use loquat::{Config, Flush, Now, Opening, Peer, Reactor, Server, StreamId, Then};
 
 /// Something that carries bytes between named clients and a server.
 pub trait Wire {
@@ -58,7 +58,7 @@ impl Memory {
             return client.id;
         }
         let address = self.addresses.get(client).map(|&address| SocketAddr::from((address, 5222)));
-        let id = self.server.open(Peer { address }, self.now);
+        let id = self.server.open(Opening::client(address.map(Peer::from).unwrap_or_default()), self.now);
         let received = if id.is_none() { self.server.refusal() } else { Vec::new() };
         let new = MemoryClient { id, received, reads: true, cut_off: id.is_none() };
         self.clients.insert(client.into(), new);
