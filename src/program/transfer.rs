@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -19,45 +19,94 @@ use super::{named, print_line};
 const LINES_AHEAD: usize = 64;
 /// How deeply files may include each other.
 const INCLUDE_DEPTH: usize = 4;
+/// Bytes of the longest address that is a file's name. File systems take 255 bytes.
+const MAX_NAME_BYTES: usize = 200;
+/// How many unfinished files earlier exports may have left in a folder.
+const MAX_UNFINISHED: usize = 100;
 
 pub(super) fn export(settings: &Settings, file: &Path) -> Result<(), String> {
+    let is_stdout = file == Path::new("-");
+    if !is_stdout && !file.is_dir() {
+        check_target(file)?;
+    }
     let mut backend = Backend::open(settings)?;
     backend.send_request(&Request::Export)?;
-    if file == Path::new("-") {
+    if is_stdout {
         backend.read_answer(print_line)?;
-        return backend.close();
-    }
-    if file.is_dir() {
+    } else if file.is_dir() {
         export_each(&mut backend, file)?;
     } else {
-        // It gets its name when it is complete.
-        let unfinished = PathBuf::from(format!("{}.unfinished", file.display()));
-        let out = create(&unfinished).map_err(|error| named(&unfinished, &error))?;
-        let mut out = io::BufWriter::new(out);
-        backend.read_answer(|line| writeln!(out, "{line}").map_err(|error| named(&unfinished, &error)))?;
-        let out = out.into_inner().map_err(|error| named(&unfinished, error.error()))?;
-        out.sync_all().map_err(|error| named(&unfinished, &error))?;
-        fs::rename(&unfinished, file).map_err(|error| named(file, &error))?;
+        let mut out = NewFile::create(file)?;
+        backend.read_answer(|line| out.write_line(line))?;
+        out.finish(file)?;
     }
     backend.close()
 }
 
-/// A file that its owner only can read: it has passwords, or what stands for them.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+/// Refuses what is there and is no file: a device would be replaced by one, and a link may be a stranger's.
+fn check_target(file: &Path) -> Result<(), String> {
+    match fs::symlink_metadata(file) {
+        Ok(there) if !there.is_file() => {
+            Err(named(file, &"this is no regular file; name another one, or - for standard output"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file under another name until it is complete, which its owner only can read: it has passwords, or keys.
+struct NewFile {
+    path: PathBuf,
+    out: Option<BufWriter<File>>,
+}
+
+impl NewFile {
+    /// Creates one beside `target`. What is there already is neither followed nor changed.
+    fn create(target: &Path) -> Result<Self, String> {
+        for number in 0..MAX_UNFINISHED {
+            let path = target.with_file_name(format!("loquat-export.{number}.unfinished"));
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok(Self { path, out: Some(BufWriter::new(file)) }),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
+                Err(error) => return Err(named(&path, &error)),
+            }
+        }
+        Err(named(target, &"beside it are too many files loquat-export.N.unfinished; remove them"))
+    }
+
+    fn write_line(&mut self, line: &str) -> Result<(), String> {
+        let Some(out) = &mut self.out else { return Ok(()) };
+        writeln!(out, "{line}").map_err(|error| named(&self.path, &error))
+    }
+
+    /// Makes it durable and gives it its name.
+    fn finish(mut self, target: &Path) -> Result<(), String> {
+        let Some(out) = self.out.take() else { return Ok(()) };
+        let done = out.into_inner().map_err(|error| error.into_error()).and_then(|file| file.sync_all());
+        done.and_then(|()| fs::rename(&self.path, target)).map_err(|error| named(target, &error))?;
+        self.path = PathBuf::new();
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.path != PathBuf::new() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Writes a document for each account, as Prosody reads them: `name@domain.xml`.
 fn export_each(backend: &mut Backend, folder: &Path) -> Result<(), String> {
-    let (mut head, mut domain) = (String::new(), String::new());
+    let (mut head, mut domain, mut unnamed) = (String::new(), String::new(), 0);
     backend.read_answer(|line| {
         // Neither a localpart nor a domain has anything in it that would be escaped.
         let value = |start| line.strip_prefix(start).and_then(|rest| Some(rest.split_once('\'')?.0));
         if let Some(name) = value("<user name='") {
-            let path = folder.join(format!("{name}@{domain}.xml"));
-            let document = format!("{head}{line}\n</host>\n</server-data>\n");
-            let written = create(&path).and_then(|mut file| file.write_all(document.as_bytes()));
-            return written.map_err(|error| named(&path, &error));
+            let path = folder.join(file_name(&format!("{name}@{domain}"), &mut unnamed));
+            let mut out = NewFile::create(&path)?;
+            out.write_line(&format!("{head}{line}\n</host>\n</server-data>"))?;
+            return out.finish(&path);
         }
         if let Some(jid) = value("<host jid='") {
             domain = jid.to_owned();
@@ -66,6 +115,15 @@ fn export_each(backend: &mut Backend, folder: &Path) -> Result<(), String> {
         head.push('\n');
         Ok(())
     })
+}
+
+/// The file of an account: its address, or a number if no common file system takes that address for a name.
+fn file_name(address: &str, unnamed: &mut usize) -> String {
+    if address.len() <= MAX_NAME_BYTES && !address.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|']) {
+        return format!("{address}.xml");
+    }
+    *unnamed += 1;
+    format!("account-{unnamed}.xml")
 }
 
 pub(super) fn import(settings: &Settings, file: &Path, as_domain: Option<String>) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{symlink, PermissionsExt};
 use std::os::unix::net::UnixStream;
 
 use super::client::{fits, Client};
@@ -97,6 +97,55 @@ fn export_and_import() {
     assert!(folder.join("user7@localhost.xml").exists());
     assert_eq!(printed(&new.data(), "", &["import", folder.to_str().unwrap()]), "imported 300 accounts\n");
     assert_eq!(printed(&new.data(), "", &["export", "-"]), fs::read_to_string(file).unwrap());
+}
+
+/// A name may have 1,023 bytes, and a file's name 255.
+#[test]
+fn accounts_with_long_names_are_exported_with_the_others() {
+    let (place, new) = (Place::new(), Place::new());
+    let names = ["a".repeat(300), "b*c".to_owned(), "d".to_owned(), "长".repeat(100)];
+    for name in &names {
+        printed(&place.data(), "secret\n", &["user", "add", name]);
+    }
+    let folder = place.file("folder");
+    fs::create_dir(&folder).unwrap();
+    printed(&place.data(), "", &["export", folder.to_str().unwrap()]);
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut files: Vec<String> = files.collect();
+    files.sort();
+    assert_eq!(files, ["account-1.xml", "account-2.xml", "account-3.xml", "d@localhost.xml"]);
+    printed(&new.data(), "", &["import", folder.to_str().unwrap()]);
+    assert_eq!(printed(&new.data(), "", &["user", "list"]), printed(&place.data(), "", &["user", "list"]));
+}
+
+/// In a folder that others may write to, an export goes into a file of its own.
+#[test]
+fn an_export_follows_nothing_that_is_there() {
+    let place = Place::new();
+    let data = place.data();
+    printed(&data, "secret\n", &["user", "add", "a"]);
+    let (file, link, victim) = (place.file("file"), place.file("link"), place.file("victim"));
+    for path in [&file, &victim] {
+        fs::write(path, "precious").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    symlink(&victim, &link).unwrap();
+    symlink(&victim, place.file("loquat-export.0.unfinished")).unwrap();
+    symlink(&victim, place.file("file.unfinished")).unwrap();
+    assert!(complaint(&data, "", &["export", link.to_str().unwrap()]).contains("is no regular file"));
+    assert!(complaint(&data, "", &["export", "/dev/null"]).contains("is no regular file"));
+    printed(&data, "", &["export", file.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&file).unwrap().contains("<user name='a'"));
+    // An account's file in a folder replaces a link, too.
+    let folder = place.file("folder");
+    fs::create_dir(&folder).unwrap();
+    symlink(&victim, folder.join("a@localhost.xml")).unwrap();
+    printed(&data, "", &["export", folder.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    assert!(fs::read_to_string(folder.join("a@localhost.xml")).unwrap().contains("<user name='a'"));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
 }
 
 /// Where passwords are not kept, keys go along instead: others refuse what has both.
