@@ -5,13 +5,14 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use loquat::{Folder, Reactor, Storage};
 
 use super::job::{Job, Request, State};
 use super::settings::Settings;
-use super::{control, named};
+use super::{control, named, places};
 
 /// How long a server may take for the next line of an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -27,26 +28,38 @@ pub(super) enum Backend {
 }
 
 pub(super) struct Local {
+    folder: PathBuf,
     reactor: Reactor,
     job: Job,
     answer: Vec<u8>,
 }
 
+impl Drop for Local {
+    fn drop(&mut self) {
+        places::leave_to_owner(&self.folder);
+    }
+}
+
 impl Backend {
     pub(super) fn open(settings: &Settings) -> Result<Self, String> {
         let folder = settings.folder();
-        if let Some(socket) = control::connect(folder).map_err(|error| named(folder, &error))? {
+        if let Some(socket) = control::connect(folder).map_err(|error| unusable(folder, error))? {
             let set = socket.set_write_timeout(Some(TIMEOUT));
             set.map_err(|error| error.to_string())?;
             return Ok(Self::Server(BufReader::new(socket)));
         }
-        let mut files = Folder::open(folder).map_err(|error| named(folder, &error))?;
+        let mut files = open_folder(folder)?;
         let domain = domain(settings, &mut files)?;
         let config = settings.config(&domain)?;
         let storage = Storage::new(files, &domain, settings.durability());
         let reactor =
             Reactor::bind_with_storage(config, &[], storage).map_err(|error| named(folder, &error))?;
-        Ok(Self::Local(Box::new(Local { reactor, job: Job::finished(), answer: Vec::new() })))
+        Ok(Self::Local(Box::new(Local {
+            folder: folder.to_owned(),
+            reactor,
+            job: Job::finished(),
+            answer: Vec::new(),
+        })))
     }
 
     pub(super) fn send_request(&mut self, request: &Request) -> Result<(), String> {
@@ -132,6 +145,31 @@ impl Backend {
             local.reactor.poll_once(None).map_err(said)?;
         }
         local.reactor.server().sync().map_err(said)
+    }
+}
+
+/// Locks a data folder. One that is not there is made, and the user is told where.
+pub(super) fn open_folder(path: &Path) -> Result<Folder, String> {
+    let is_new = !path.exists();
+    let folder = Folder::open(path).map_err(|error| unusable(path, error))?;
+    if is_new {
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let _ = writeln!(io::stderr(), "loquat: made the data folder {}", place.display());
+    }
+    Ok(folder)
+}
+
+/// Why a folder cannot be used, and what can be done.
+pub(super) fn unusable(folder: &Path, error: io::Error) -> String {
+    if folder.exists() && !folder.is_dir() {
+        return named(folder, &"this is no folder; --data names another place");
+    }
+    match error.kind() {
+        ErrorKind::PermissionDenied => named(
+            folder,
+            &format!("{error}; run this as the folder's owner, or name another place by --data"),
+        ),
+        _ => named(folder, &error),
     }
 }
 

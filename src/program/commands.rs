@@ -2,23 +2,27 @@
 //!
 //! Read first: [`super::job`], which does the work in either case. Left out on purpose: serving.
 
-use loquat::{Folder, Storage};
+use loquat::Storage;
 
-use super::backend::{domain, Backend};
+use super::backend::{domain, open_folder, unusable, Backend};
 use super::flags::Command;
 use super::job::Request;
 use super::settings::Settings;
 use super::transfer::{export, import};
-use super::{control, limits, named, password, print_line};
+use super::{control, limits, named, password, places, print_line};
 
 /// Runs a command. An error is a line for people.
 pub(super) fn run(command: Command, settings: &Settings) -> Result<(), String> {
     if settings.in_memory {
-        return Err("what is in memory has no commands".into());
+        return Err(
+            "a server with --in-memory has no folder, and commands reach a server by its folder".into()
+        );
     }
     let folder = settings.folder();
     if !folder.exists() && !matches!(command, Command::AddUser(_) | Command::Import(..)) {
-        return Err(named(folder, &"there is no such folder"));
+        let hint =
+            "there is no such folder; --data names another, `loquat` or `loquat user add NAME` makes one";
+        return Err(named(folder, &hint));
     }
     match command {
         Command::AddUser(name) => {
@@ -32,7 +36,7 @@ pub(super) fn run(command: Command, settings: &Settings) -> Result<(), String> {
         Command::RemoveUser(name) => run_request(settings, &Request::RemoveUser { name }),
         Command::ListUsers => run_request(settings, &Request::ListUsers),
         Command::Status => {
-            let is_running = control::connect(folder).map_err(|error| named(folder, &error))?.is_some();
+            let is_running = control::connect(folder).map_err(|error| unusable(folder, error))?.is_some();
             print_line(if is_running { "server runs" } else { "server does not run" })?;
             run_request(settings, &Request::Status)
         }
@@ -59,19 +63,20 @@ pub(super) fn check(settings: &Settings) -> Result<(), String> {
 
 fn stop(settings: &Settings) -> Result<(), String> {
     let folder = settings.folder();
-    let is_running = control::connect(folder).map_err(|error| named(folder, &error))?.is_some();
+    let is_running = control::connect(folder).map_err(|error| unusable(folder, error))?.is_some();
     if !is_running {
-        return Err(named(folder, &"no server has this folder"));
+        return Err(named(folder, &"no server uses this folder"));
     }
     run_request(settings, &Request::Stop)
 }
 
 fn repair(settings: &Settings) -> Result<(), String> {
     let folder = settings.folder();
-    let mut files = Folder::open(folder).map_err(|error| named(folder, &error))?;
+    let mut files = open_folder(folder)?;
     let domain = domain(settings, &mut files)?;
     for line in Storage::repair(files, &domain).map_err(|error| named(folder, &error))? {
         print_line(&line)?;
     }
+    places::leave_to_owner(folder);
     Ok(())
 }

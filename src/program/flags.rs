@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::places;
 use super::sources::Sources;
 use super::table::{self, Key};
 
@@ -16,40 +17,51 @@ loquat: a small XMPP chat server
 
 usage: loquat [OPTION]... [COMMAND]
 
-Without a command it serves. A command works beside a server that uses the same data folder, or
-on the folder itself if there is none; `user add` and `user password` ask for the password, or
-take a line of standard input.
+  loquat                                 serve localhost on this machine only
+  loquat user add juliet                 make the account juliet@localhost
+  loquat --domain chat.lan --listen 0.0.0.0:5222
+                                         serve chat.lan to the network
 
-  user add NAME              make an account
-  user password NAME         change its password
-  user remove NAME           end it, and all that is kept for it
-  user list                  name all accounts
-  export FILE                write all accounts in the format of XEP-0227; - is standard output,
-                             and a folder that is there gets a file for each account
+Without a command loquat serves. Other commands are answered by the server that uses the same
+data folder, or work on the folder themselves if no server does. In either case say --data or
+--config as you say it to the server.
+
+commands:
+  user add NAME              make an account; asks for its password, or reads a line of
+                             standard input
+  user password NAME         change a password, read in the same way
+  user remove NAME           remove an account and all that is kept for it
+  user list                  print the names of all accounts
+  export FILE                write all accounts in the format of XEP-0227; to standard output if
+                             FILE is -, and if it is a folder, to a file in it for each account:
+                             name@domain.xml, or account-N.xml if that is over 200 bytes long or
+                             has a character that file systems refuse
   import FILE                make the accounts of such a file, or of all .xml files in a folder,
-                             from this or another server; one that is there already is left as
-                             it is
-  status                     how the server is
-  stop                       end it; returns when it is gone
-  check                      say what is wrong with the settings, or print all limits
+                             from this server or another; existing accounts stay as they are
+  status                     print whether a server runs, and its figures
+  stop                       stop the server; returns when its folder is free
+  check                      check the settings and print all limits
   repair                     keep what is whole in a damaged data folder, and put the rest aside
 
+options (with their defaults in brackets):
 ";
 const USAGE_END: &str =
-    "  --limit.NAME VALUE         one of the limits that `loquat check` prints, with its values in
-                             seconds, bytes or numbers
-  --config FILE              take settings from a file as well: one on each line, `name value`,
-                             without the dashes. A # at the start of a line or behind white
-                             space begins a comment. What the command line sets is not taken
-                             from the file. SIGHUP reads the file again
-  --as-domain NAME           import the accounts of this host in the file, too, as if they were
-                             at our domain, and take contacts there for contacts at ours
+    "  --limit.NAME VALUE         one of the limits that `loquat check` prints, in the same units:
+                             bytes, seconds, or a number of things
+  --config FILE              read settings from this file [/etc/loquat.conf if it is there]
+  --as-domain NAME           for import: take the accounts of this domain as well, as accounts of
+                             ours, and contacts at this domain as contacts at ours
   --version                  print the version and what is implemented
   --help                     print this
 
-SIGTERM and SIGINT end all streams and then the program; a second one ends it at once. The
-environment variable RUST_LOG sets what is logged to standard error: error, warn, info (the
-default), debug. Descriptors limit connections, too: see `ulimit -n`.";
+A settings file has an option on each line, without the dashes: `listen 0.0.0.0:5222`. A # at the
+start of a line or behind white space begins a comment. An option on the command line replaces
+all lines with its name. SIGHUP makes the server read the file again.
+
+SIGTERM and SIGINT end all streams and then the server; a second one ends it at once. The
+environment variable RUST_LOG says what is logged to standard error: error, warn, info (the
+default), debug. Exit status: 0 if all went well, 1 if something failed, 2 if the options or
+settings are wrong.";
 
 /// The command; without one the program serves.
 #[derive(Debug, PartialEq)]
@@ -98,27 +110,29 @@ fn read(args: impl Iterator<Item = OsString>) -> Result<Parsed, lexopt::Error> {
             Arg::Short(_) => return Err(arg.unexpected()),
         }
     }
+    sources.file = sources.file.or_else(places::settings_file);
     Ok(Parsed::Run(command(words, as_domain)?, sources))
 }
 
 fn command(words: Vec<OsString>, as_domain: Option<String>) -> Result<Command, lexopt::Error> {
     let is_import = words.first().is_some_and(|word| word == "import");
     if as_domain.is_some() && !is_import {
-        return Err("--as-domain is for import".into());
+        return Err("--as-domain is an option of import alone".into());
     }
     let mut words = words.into_iter();
     let Some(first) = words.next() else { return Ok(Command::Serve) };
-    let mut next = |what: &str| words.next().ok_or_else(|| format!("{what} is missing"));
+    let mut next =
+        |after: &str, what: &str| words.next().ok_or_else(|| format!("{after}: {what} is missing"));
     let command = match first.string()?.as_str() {
-        "user" => match next("add, password, remove or list")?.string()?.as_str() {
-            "add" => Command::AddUser(next("NAME")?.string()?),
-            "password" => Command::SetPassword(next("NAME")?.string()?),
-            "remove" => Command::RemoveUser(next("NAME")?.string()?),
+        "user" => match next("user", "add, password, remove or list")?.string()?.as_str() {
+            "add" => Command::AddUser(next("user add", "the NAME")?.string()?),
+            "password" => Command::SetPassword(next("user password", "the NAME")?.string()?),
+            "remove" => Command::RemoveUser(next("user remove", "the NAME")?.string()?),
             "list" => Command::ListUsers,
-            other => return Err(format!("user {other}? There is add, password, remove, list").into()),
+            other => return Err(format!("user {other}: want add, password, remove or list").into()),
         },
-        "export" => Command::Export(next("FILE")?.into()),
-        "import" => Command::Import(next("FILE")?.into(), as_domain),
+        "export" => Command::Export(next("export", "the FILE or folder to write")?.into()),
+        "import" => Command::Import(next("import", "the FILE or folder to read")?.into(), as_domain),
         "status" => Command::Status,
         "stop" => Command::Stop,
         "check" => Command::Check,
@@ -127,7 +141,7 @@ fn command(words: Vec<OsString>, as_domain: Option<String>) -> Result<Command, l
     };
     match words.next() {
         None => Ok(command),
-        Some(_) => Err("that is too much for one command".into()),
+        Some(word) => Err(format!("unexpected argument {}", word.to_string_lossy()).into()),
     }
 }
 

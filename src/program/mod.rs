@@ -11,6 +11,7 @@ mod job;
 mod limits;
 mod listeners;
 mod password;
+mod places;
 mod serve;
 mod settings;
 mod signals;

@@ -2,12 +2,12 @@
 //!
 //! Left out on purpose: protocol, and what the settings are ([`super::settings`]).
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::net::{Ipv6Addr, TcpListener};
 
-use loquat::{AccountError, Folder, Reactor, Storage};
+use loquat::{AccountError, Reactor, Storage, StorageError};
 
-use super::backend::domain;
+use super::backend::{domain, open_folder};
 use super::control::Control;
 use super::settings::Settings;
 use super::signals::Signals;
@@ -26,6 +26,7 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
     }
     configure(&mut reactor, &settings, left).map_err(Failure::Usage)?;
     announce(&reactor);
+    greet(&mut reactor);
     loop {
         reactor.poll_once(control.as_ref().and_then(Control::timeout))?;
         let woken = reactor.was_woken();
@@ -62,15 +63,29 @@ fn bind(settings: &Settings) -> Result<Reactor, Failure> {
     if settings.in_memory {
         let domain = settings.domain.as_deref().unwrap_or("localhost");
         let config = settings.config(domain).map_err(Failure::Usage)?;
-        return Ok(Reactor::bind(config, &addresses)?);
+        return Reactor::bind(config, &addresses).map_err(|error| Failure::System(with_hint(&error)));
     }
-    let path = settings.folder();
-    let named = |error: &dyn std::fmt::Display| Failure::System(format!("{}: {error}", path.display()));
-    let mut folder = Folder::open(path).map_err(|error| named(&error))?;
+    let mut folder = open_folder(settings.folder()).map_err(Failure::System)?;
     let domain = domain(settings, &mut folder).map_err(Failure::System)?;
     let config = settings.config(&domain).map_err(Failure::Usage)?;
     let storage = Storage::new(folder, &domain, settings.durability());
-    Ok(Reactor::bind_with_storage(config, &addresses, storage)?)
+    Reactor::bind_with_storage(config, &addresses, storage).map_err(|error| match error {
+        StorageError::Io(error) => Failure::System(with_hint(&error)),
+        error => error.into(),
+    })
+}
+
+/// An error, and what can be done where it is about listening.
+fn with_hint(error: &io::Error) -> String {
+    let text = error.to_string();
+    let hint = match error.kind() {
+        _ if !text.starts_with("cannot listen") => "",
+        ErrorKind::AddrInUse => "; is a server running already? --listen names another port",
+        ErrorKind::AddrNotAvailable => "; --listen wants an address of this machine, or 0.0.0.0 for all",
+        ErrorKind::PermissionDenied => "; ports below 1024 are for root",
+        _ => "",
+    };
+    text + hint
 }
 
 fn add_users(reactor: &mut Reactor, settings: &Settings) -> Result<(), String> {
@@ -102,6 +117,24 @@ fn announce(reactor: &Reactor) {
         log::warn!("standard output takes nothing: {error}");
         reactor.local_addresses().for_each(|address| log::info!("listening on {address}"));
     }
+}
+
+/// Tells somebody who starts a server without accounts at a terminal what to do next.
+fn greet(reactor: &mut Reactor) {
+    if reactor.server().status().accounts > 0 || !io::stdout().is_terminal() {
+        return;
+    }
+    let Some(address) = reactor.local_addresses().next() else { return };
+    let config = reactor.server().config();
+    let add = if config.registration { " (clients may also register)" } else { "" };
+    let lines = format!(
+        "There are no accounts yet. Make one in another terminal: loquat user add NAME{add}\n\
+         Its address is NAME@{}. A chat client connects to {address}, with encryption (TLS) switched off.\n\
+         Ctrl-C stops the server; loquat --help tells all the rest.\n",
+        config.domain()
+    );
+    // A terminal that is gone needs no help.
+    let _ = io::stdout().write_all(lines.as_bytes());
 }
 
 /// Has the server do as the settings say, as far as the system allows.

@@ -26,6 +26,8 @@ pub(super) struct Settings {
     pub(super) ping_interval: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) data: Option<PathBuf>,
+    /// The data folder if `data` names none.
+    pub(super) default_data: PathBuf,
     pub(super) durability: Option<Durability>,
     pub(super) in_memory: bool,
 }
@@ -68,7 +70,7 @@ impl Settings {
 
     /// The data folder.
     pub(super) fn folder(&self) -> &Path {
-        self.data.as_deref().unwrap_or(Path::new("loquat-data"))
+        self.data.as_deref().unwrap_or(&self.default_data)
     }
 
     /// When a change is synced.

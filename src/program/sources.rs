@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::named;
 use super::settings::Settings;
 use super::table::Key;
+use super::{named, places};
 
 /// Bytes of the longest settings file.
 const FILE_BYTES: u64 = 1 << 20;
@@ -31,6 +31,7 @@ impl Sources {
     /// The settings from all sources, or every error with its place.
     pub(super) fn settings(&self) -> Result<Settings, Vec<String>> {
         let (mut settings, mut errors) = (Settings::default(), Vec::new());
+        settings.default_data = places::data_folder();
         if let Some(path) = &self.file {
             match read(path) {
                 Ok(text) => self.apply_file(path, &text, &mut settings, &mut errors),

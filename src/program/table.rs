@@ -63,13 +63,13 @@ const SETTINGS: &[Setting] = &[
         repeats: false,
         value: "NAME",
         set: |settings, value| {
-            Config::new(value).map_err(|error| error.to_string())?;
+            check_host(value)?;
             settings.domain = Some(value.to_owned());
             Ok(())
         },
         help: &[
-            "the server's name, behind the @ of its addresses [that of",
-            "the data folder; localhost if the folder is new]",
+            "the server's name, after the @ in its addresses [the data",
+            "folder's; localhost if the folder is new]",
         ],
     },
     Setting {
@@ -77,11 +77,11 @@ const SETTINGS: &[Setting] = &[
         repeats: true,
         value: "NAME",
         set: |settings, value| {
-            Config::new(value).map_err(|error| error.to_string())?;
+            check_host(value)?;
             settings.aliases.push(value.to_owned());
             Ok(())
         },
-        help: &["another name or IP address of the same host; may be", "repeated"],
+        help: &["another name or IP address of this server; may be repeated"],
     },
     Setting {
         name: "listen",
@@ -94,9 +94,9 @@ const SETTINGS: &[Setting] = &[
             Ok(())
         },
         help: &[
-            "where to listen; may be repeated; port 0 picks a free one",
-            "[127.0.0.1:5222 and [::1]:5222]; an address that is named",
-            "is an alias, too",
+            "where to listen; may be repeated; port 0 picks a free port;",
+            "the IP address becomes an alias [127.0.0.1:5222 and",
+            "[::1]:5222]",
         ],
     },
     Setting {
@@ -106,14 +106,14 @@ const SETTINGS: &[Setting] = &[
         // The error does not repeat the value, which may contain a password.
         set: |settings, value| {
             let (name, password) = value.split_once(':').ok_or("want NAME:PASSWORD")?;
-            Jid::new(Some(name), "localhost", None).map_err(|_| "that is no user name".to_owned())?;
+            check_user(name)?;
             settings.users.push((name.into(), password.into()));
             Ok(())
         },
         help: &[
-            "an account that is made if it is not there; may be repeated",
-            "(a command line is visible to other users of the machine:",
-            "better `loquat user add NAME`)",
+            "make this account if it is not there; may be repeated.",
+            "Other users of the machine can see command lines: better",
+            "use it in a file, or `loquat user add NAME`",
         ],
     },
     Setting {
@@ -121,10 +121,11 @@ const SETTINGS: &[Setting] = &[
         repeats: true,
         value: "NAME",
         set: |settings, value| {
+            check_user(value)?;
             settings.admins.push(value.to_owned());
             Ok(())
         },
-        help: &["an account whose owner may manage the server from a chat", "client; may be repeated"],
+        help: &["an account that may manage the server from a chat client", "(XEP-0133); may be repeated"],
     },
     Setting {
         name: "registration",
@@ -134,8 +135,8 @@ const SETTINGS: &[Setting] = &[
             choice(value, &[("open", true), ("closed", false)], &mut settings.registration)
         },
         help: &[
-            "whether anybody may make an account over the wire [open",
-            "while every listener is on loopback, else closed]",
+            "whether clients may make accounts (XEP-0077) [open if all",
+            "listeners are on loopback, else closed]",
         ],
     },
     Setting {
@@ -143,10 +144,7 @@ const SETTINGS: &[Setting] = &[
         repeats: false,
         value: "on|off",
         set: |settings, value| choice(value, &[("on", true), ("off", false)], &mut settings.legacy_auth),
-        help: &[
-            "offer the login of XEP-0078, whose digest needs the",
-            "passwords themselves to be kept [on]",
-        ],
+        help: &["offer the login of XEP-0078, for which passwords must be", "stored as they are [on]"],
     },
     Setting {
         name: "plaintext",
@@ -160,7 +158,7 @@ const SETTINGS: &[Setting] = &[
             ];
             choice(value, &words, &mut settings.plaintext)
         },
-        help: &["where a password may be sent as it is [loopback]"],
+        help: &["where clients may send passwords unhashed (SASL PLAIN)", "[loopback]"],
     },
     Setting {
         name: "scram-iterations",
@@ -170,7 +168,7 @@ const SETTINGS: &[Setting] = &[
             settings.scram_iterations = Some(number(value, 1..=1_000_000)?);
             Ok(())
         },
-        help: &["rounds of key derivation for new passwords [4096]"],
+        help: &["rounds of SCRAM key derivation for new passwords [4096]"],
     },
     Setting {
         name: "ping-interval",
@@ -180,7 +178,7 @@ const SETTINGS: &[Setting] = &[
             settings.ping_interval = Some(seconds(number(value, 0..=86_400)?));
             Ok(())
         },
-        help: &["silence after which a client is asked whether it is there;", "0 never asks [120]"],
+        help: &["ping a client after so much silence; 0 never does [120]"],
     },
     Setting {
         name: "max-connections",
@@ -190,7 +188,7 @@ const SETTINGS: &[Setting] = &[
             settings.limits.connections = size(number(value, 1..=1_000_000)?);
             Ok(())
         },
-        help: &["connections at a time [16384]; `ulimit -n` limits them, too"],
+        help: &["the same as --limit.connections [16384]; `ulimit -n` limits", "connections, too"],
     },
     Setting {
         name: "data",
@@ -200,7 +198,10 @@ const SETTINGS: &[Setting] = &[
             settings.data = Some(value.into());
             Ok(())
         },
-        help: &["where accounts and what belongs to them are kept", "[loquat-data]"],
+        help: &[
+            "the data folder [/var/lib/loquat if that is there and ours",
+            "to write, else ./loquat-data]",
+        ],
     },
     Setting {
         name: "durability",
@@ -218,10 +219,10 @@ const SETTINGS: &[Setting] = &[
             Ok(())
         },
         help: &[
-            "when a change is safe from a loss of power: before anybody",
-            "is told of it; at most so many seconds later, which is",
-            "kinder to flash and may lose the changes of these seconds;",
-            "or when the system likes [always]",
+            "when a change is synced to the disk: before its sender is",
+            "answered; every so many seconds, which is kinder to flash",
+            "but a loss of power may lose the changes of that time; or",
+            "when the system decides [always]",
         ],
     },
     Setting {
@@ -232,9 +233,21 @@ const SETTINGS: &[Setting] = &[
             settings.in_memory = true;
             Ok(())
         },
-        help: &["keep nothing: all ends with the program"],
+        help: &["keep nothing: accounts end with the program"],
     },
 ];
+
+fn check_host(name: &str) -> Result<(), String> {
+    let wanted = |_| "want a host name or an IP address, such as chat.example or 192.168.1.2".to_owned();
+    Config::new(name).map(|_| ()).map_err(wanted)
+}
+
+/// The error does not repeat the value, since a password may have been written in its place.
+fn check_user(name: &str) -> Result<(), String> {
+    let wanted =
+        |_| "want a user's name as it is before the @: without white space or any of \"&'/:<>@".to_owned();
+    Jid::new(Some(name), "localhost", None).map(|_| ()).map_err(wanted)
+}
 
 /// One of a few words.
 fn choice<T: Copy>(value: &str, words: &[(&str, T)], to: &mut Option<T>) -> Result<(), String> {

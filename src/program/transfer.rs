@@ -67,7 +67,7 @@ impl NewFile {
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => return Ok(Self { path, out: Some(BufWriter::new(file)) }),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
-                Err(error) => return Err(named(&path, &error)),
+                Err(error) => return Err(named(target, &error)),
             }
         }
         Err(named(target, &"beside it are too many files loquat-export.N.unfinished; remove them"))

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::{symlink, PermissionsExt};
+use std::os::unix::fs::{chown, symlink, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 
 use super::client::{fits, Client};
@@ -57,7 +57,7 @@ fn users_of_a_running_server() {
     assert!(client.hear("</stream:stream>").unwrap().contains("<system-shutdown"));
     assert!(server.wait().success());
     assert!(!place.file("data/control").exists());
-    assert!(complaint(&data, "", &["stop"]).contains("no server has this folder"));
+    assert!(complaint(&data, "", &["stop"]).contains("no server uses this folder"));
     assert_eq!(printed(&data, "", &["user", "list"]), "用户1\n");
 }
 
@@ -97,6 +97,27 @@ fn export_and_import() {
     assert!(folder.join("user7@localhost.xml").exists());
     assert_eq!(printed(&new.data(), "", &["import", folder.to_str().unwrap()]), "imported 300 accounts\n");
     assert_eq!(printed(&new.data(), "", &["export", "-"]), fs::read_to_string(file).unwrap());
+}
+
+/// The server runs as a user of its own, and root works on its folder.
+#[test]
+fn root_leaves_the_files_to_the_owner_of_the_folder() {
+    let place = Place::new();
+    let data = place.data();
+    let error = command(&data, "secret\n", &["user", "add", "a"]).stderr;
+    assert!(String::from_utf8_lossy(&error).contains("made the data folder /"));
+    if chown(&data, Some(65_534), Some(65_534)).is_err() {
+        return eprintln!(
+            "root_leaves_the_files_to_the_owner_of_the_folder is left out: this user is not root"
+        );
+    }
+    for args in [&["user", "add", "b"][..], &["user", "add", "b"], &["repair"]] {
+        command(&data, "secret\n", args);
+        for entry in fs::read_dir(&data).unwrap().map(Result::unwrap) {
+            assert_eq!(entry.metadata().unwrap().uid(), 65_534, "{args:?}: {entry:?}");
+        }
+    }
+    assert_eq!(printed(&data, "", &["user", "list"]), "a\nb\n");
 }
 
 /// A name may have 1,023 bytes, and a file's name 255.
@@ -281,7 +302,6 @@ fn commands_do_not_wait_for_ever() {
 #[test]
 fn a_stranger_cannot_hold_the_lock() {
     use std::os::linux::net::SocketAddrExt;
-    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{SocketAddr, UnixListener};
     let place = Place::new();
     fs::create_dir(place.data()).unwrap();
