@@ -85,14 +85,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
     Attack::new("entities", "50,000 entities in a text, without end", 1, work::entities),
     Attack::new("unknown-requests", "ten who ask what nobody knows, without end", 10, work::unknown_requests),
 
-    Attack::new("many-resources", "30 contacts with ten resources and long statuses", 31, readers::many_resources),
+    Attack::new("many-resources", "30 contacts with ten resources, long statuses", 31, readers::many_resources),
     Attack::new("vcards", "120 vCards of 40 KB asked for at once", 121, readers::vcards),
     Attack::new("much-waits", "1,000 requests and 100 messages wait for one", 1_001, readers::much_waits),
     Attack::new("many-senders", "200 senders of 6 KB at one reader, ten times", 201, readers::many_senders),
     Attack::new("managed-burst", "3 MB at once on a managed stream", 2, readers::managed_burst),
     Attack::new("sleeping-phone", "a phone dies with 9,000 messages unacknowledged", 2, readers::sleeping_phone),
     Attack::new("never-reads", "50 send to one who never reads", 51, readers::never_reads),
-    Attack::new("never-acknowledges", "50 send to a stream that never acknowledges", 51, readers::silent_reader),
+    Attack::new("never-acknowledges", "50 send to one who never acknowledges", 51, readers::silent_reader),
     Attack::new("large-roster", "the largest roster is asked for once", 1, readers::large_roster),
 
     Attack::new("places", "one address takes all places, without login", 20, doors::places).with(FEW_PLACES),
