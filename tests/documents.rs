@@ -52,6 +52,17 @@ fn the_readme_gives_the_limits_as_they_are() {
 }
 
 #[test]
+fn the_readme_names_every_setting() {
+    let (readme, table) = (read("README.md"), read("src/program/table.rs"));
+    let names = table.split("name: \"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0));
+    assert!(names.clone().count() > 10);
+    for name in names {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{name}")));
+        assert!(row.is_some(), "README.md has no row for the setting {name}");
+    }
+}
+
+#[test]
 fn the_architecture_names_every_file_of_the_house() {
     let architecture = read("ARCHITECTURE.md");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -26,7 +26,7 @@ pub(super) fn serve(sources: &Sources, mut settings: Settings) -> Result<(), Fai
     }
     configure(&mut reactor, &settings, left).map_err(Failure::Usage)?;
     announce(&reactor);
-    greet(&mut reactor);
+    greet(&mut reactor, &settings);
     loop {
         reactor.poll_once(control.as_ref().and_then(Control::timeout))?;
         let woken = reactor.was_woken();
@@ -120,17 +120,19 @@ fn announce(reactor: &Reactor) {
 }
 
 /// Tells somebody who starts a server without accounts at a terminal what to do next.
-fn greet(reactor: &mut Reactor) {
-    if reactor.server().status().accounts > 0 || !io::stdout().is_terminal() {
+fn greet(reactor: &mut Reactor, settings: &Settings) {
+    if settings.in_memory || reactor.server().status().accounts > 0 || !io::stdout().is_terminal() {
         return;
     }
     let Some(address) = reactor.local_addresses().next() else { return };
     let config = reactor.server().config();
-    let add = if config.registration { " (clients may also register)" } else { "" };
+    let or_register = if config.registration { " (clients may also register)" } else { "" };
+    let data =
+        settings.data.as_ref().map(|folder| format!("--data {} ", folder.display())).unwrap_or_default();
     let lines = format!(
-        "There are no accounts yet. Make one in another terminal: loquat user add NAME{add}\n\
+        "There are no accounts yet. Make one in another terminal: loquat {data}user add NAME{or_register}\n\
          Its address is NAME@{}. A chat client connects to {address}, with encryption (TLS) switched off.\n\
-         Ctrl-C stops the server; loquat --help tells all the rest.\n",
+         Ctrl-C stops the server; loquat --help says the rest.\n",
         config.domain()
     );
     // A terminal that is gone needs no help.
