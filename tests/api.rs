@@ -11,5 +11,6 @@ fn what_owns_a_server_can_be_sent_to_another_thread() {
     is_send::<loquat::Folder>();
     is_send::<loquat::RandomSource>();
     is_send::<loquat::Event>();
+    #[cfg(feature = "net")]
     is_send::<loquat::Reactor>();
 }

@@ -109,6 +109,43 @@ fn embed() {
     ]);
 }
 
+#[test]
+fn foreign_poll() {
+    run_alone("foreign_poll", &["--demo"]).shows(&[
+        "Bound(",
+        "Gone(",
+        "the visitor got: <?xml version='1.0'?><stream:stream ",
+        "<iq type='result' id='1' to='用户1@localhost/demo'/>",
+        "</stream:stream>",
+    ]);
+}
+
+#[test]
+fn own_thread() {
+    run_alone("own_thread", &["--demo"]).shows(&[
+        "<iq type='result' id='1' to='用户1@localhost/demo'/>",
+        "<message from='news.localhost' to='用户1@localhost/demo' type='headline'><body>晚上有雨</body></message>",
+        "<system-shutdown ",
+        "</stream:stream>",
+    ]);
+}
+
+#[test]
+fn core_only() {
+    let folder = env::temp_dir().join(format!("loquat-core-only-{}", std::process::id()));
+    let answers = [
+        "the visitor got: <?xml version='1.0'?><stream:stream ",
+        "<iq type='result' id='1' to='用户1@localhost/demo'/>",
+        "</stream:stream>",
+    ];
+    let args = [folder.to_str().unwrap(), "--demo"];
+    run_alone("core_only", &args).shows(&answers);
+    let again = run_alone("core_only", &args);
+    again.shows(&["the account is there from an earlier run"]);
+    again.shows(&answers);
+    fs::remove_dir_all(folder).unwrap();
+}
+
 /// A server for the client, with registration open.
 fn reactor() -> (Reactor, String) {
     let mut config = Config::new("localhost").unwrap();

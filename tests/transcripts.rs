@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use support::player::{config, play};
 use support::script::Script;
-use support::wire::{Memory, Sockets};
+#[cfg(feature = "net")]
+use support::sockets::Sockets;
+use support::wire::Memory;
 
 fn transcripts() -> Vec<(PathBuf, Script)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
@@ -45,6 +47,7 @@ fn byte_by_byte() {
     play_all(|_| true, |script| play(script, Memory::new(config(script)?, 1)));
 }
 
+#[cfg(feature = "net")]
 #[test]
 fn over_sockets() {
     play_all(Script::is_for_sockets, |script| play(script, Sockets::new(config(script)?)));

@@ -1,7 +1,7 @@
 //! One connection: what is known of its socket's two directions, each of which ends for itself.
 //!
-//! Read first: epoll(7) on edge-triggered readiness. A read that does not fill the buffer has emptied the socket, unless
-//! the end is in sight: that is said only once, so the socket is then read to its end.
+//! Read first: epoll(7) on edge-triggered readiness. A read that does not fill the buffer has emptied the socket,
+//! unless the end is in sight: that is said only once, so the socket is then read to its end.
 //! Left out on purpose: what the bytes mean; the server takes them and gives them.
 
 use std::io::{ErrorKind, Read, Write};

@@ -78,12 +78,12 @@ pub struct ListenerId(pub(super) usize);
 
 pub(super) struct Listener {
     pub(super) id: ListenerId,
-    socket: Socket,
+    socket: Bound,
     /// Connections may be waiting, to be accepted from this time on; `None` if none are.
     accept_at: Option<Duration>,
 }
 
-enum Socket {
+enum Bound {
     Tcp(TcpListener, SocketAddr),
     #[cfg(unix)]
     Unix(UnixListener, OwnPath),
@@ -93,7 +93,7 @@ impl Listener {
     /// Listens. The error says where that was to be.
     pub(super) fn open(id: ListenerId, listen: Listen) -> io::Result<Self> {
         let at = listen.to_string();
-        match Socket::open(listen) {
+        match Bound::open(listen) {
             Ok(socket) => Ok(Self { id, socket, accept_at: None }),
             Err(error) => Err(io::Error::new(error.kind(), format!("cannot listen on {at}: {error}"))),
         }
@@ -112,9 +112,9 @@ impl Listener {
     /// The address with the port that was picked; a Unix socket has none.
     pub(super) fn address(&self) -> Option<SocketAddr> {
         match self.socket {
-            Socket::Tcp(_, address) => Some(address),
+            Bound::Tcp(_, address) => Some(address),
             #[cfg(unix)]
-            Socket::Unix(..) => None,
+            Bound::Unix(..) => None,
         }
     }
 
@@ -161,7 +161,7 @@ impl Listener {
     }
 }
 
-impl Socket {
+impl Bound {
     fn open(listen: Listen) -> io::Result<Self> {
         match listen.0 {
             At::Address(address) => Self::tcp(TcpListener::bind(address)?),
@@ -250,7 +250,7 @@ impl fmt::Display for Listen {
     }
 }
 
-impl fmt::Display for Socket {
+impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(_, address) => write!(f, "{address}"),

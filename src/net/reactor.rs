@@ -41,8 +41,8 @@ pub struct Reactor {
     server: Server,
     poll: Poll,
     events: mio::Events,
-    /// The last turn took as many events as it could, so there may be more. A host whose poll is edge-triggered, too, is
-    /// not told of those.
+    /// The last turn took as many events as it could, so there may be more. A host whose poll is edge-triggered, too,
+    /// is not told of those.
     may_have_events: bool,
     listeners: Vec<Listener>,
     next_listener: usize,
@@ -136,8 +136,8 @@ impl Reactor {
         true
     }
 
-    /// Serves a connection that the host has accepted, or made itself. `None` if there is no room for it; then it was told
-    /// so, and has ended.
+    /// Serves a connection that the host has accepted, or made itself. `None` if there is no room for it; then it was
+    /// told so, and has ended.
     ///
     /// # Errors
     /// If the system says that it is none.
@@ -175,9 +175,9 @@ impl Reactor {
         Some(next.saturating_sub(self.clock.now().monotonic))
     }
 
-    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable or takes more bytes, too: a pipe from a
-    /// signal handler, a control socket. That is said once; the host then reads and writes until it would block. Closing
-    /// it ends the watch.
+    /// Ends a turn of [`Reactor::poll_once`] when this descriptor becomes readable or takes more bytes, too: a pipe
+    /// from a signal handler, a control socket. That is said once; the host then reads and writes until it would
+    /// block. Closing it ends the watch.
     ///
     /// # Errors
     /// If the system cannot watch it.
@@ -268,8 +268,8 @@ impl Reactor {
         }
     }
 
-    /// Waits for events. A signal ends the wait, and so does a stop of the whole process (signal(7)): then what has come
-    /// meanwhile is taken at once, since it is to be read before timers are judged.
+    /// Waits for events. A signal ends the wait, and so does a stop of the whole process (signal(7)): then what has
+    /// come meanwhile is taken at once, since it is to be read before timers are judged.
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let mut polled = self.poll.poll(&mut self.events, timeout);
         if polled.as_ref().is_err_and(|error| error.kind() == ErrorKind::Interrupted) {
@@ -412,7 +412,8 @@ fn send(connections: &mut Connections, flush: &mut Flush<'_>, id: StreamId) -> b
     }
 }
 
-/// Sleeping a little too long is better than waking a little too early, again and again: the system counts milliseconds.
+/// Sleeping a little too long is better than waking a little too early, again and again: the system counts
+/// milliseconds.
 fn round_up(timeout: Duration) -> Duration {
     match timeout.subsec_nanos() % 1_000_000 {
         0 => timeout,
@@ -450,8 +451,8 @@ mod tests {
     use super::super::read_queue::MAX_UNAUTHENTICATED;
     use super::*;
 
-    /// The loop of a host that is told of the reactor's descriptor once, goes by [`Reactor::next_deadline`], and is done when
-    /// nothing happens any more.
+    /// The loop of a host that is told of the reactor's descriptor once, goes by [`Reactor::next_deadline`], and is
+    /// done when nothing happens any more.
     fn host(reactor: &mut Reactor) {
         const QUIET: Duration = Duration::from_millis(100);
         let (mut poll, mut events) = (Poll::new().unwrap(), mio::Events::with_capacity(8));

@@ -116,8 +116,9 @@ impl Server {
         export.write(&self.tables.accounts, out)
     }
 
-    /// Makes an account of one in the portable format (XEP-0227), a `<user/>` element as text, with all that is understood
-    /// of it. `host` is the domain that it was at; one at `also` is taken for one of ours, too, and so are the contacts there.
+    /// Makes an account of one in the portable format (XEP-0227), a `<user/>` element as text, with all that is
+    /// understood of it. `host` is the domain that it was at; one at `also` is taken for one of ours, too, and so are
+    /// the contacts there.
     ///
     /// # Errors
     /// If it is none of ours, nobody could log in to it, or its name is taken. Then nothing has changed.
@@ -171,9 +172,9 @@ impl Server {
         }
     }
 
-    /// Goes on with other settings, as far as that is possible: streams that have begun keep their limits, and the limits of
-    /// outboxes, events, failed logins and registrations stay as they were. `false`, and nothing has changed, if the domain is
-    /// another one.
+    /// Goes on with other settings, as far as that is possible: streams that have begun keep their limits, and the
+    /// limits of outboxes, events, failed logins and registrations stay as they were. `false`, and nothing has
+    /// changed, if the domain is another one.
     pub fn reconfigure(&mut self, mut config: Config) -> bool {
         if config.domain() != self.config.domain() {
             return false;

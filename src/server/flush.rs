@@ -1,7 +1,7 @@
 //! What is to be sent, and that it is not sent too early.
 //!
-//! Bytes can only be had from a [`Flush`], which there is only once all that was changed is as safe as was asked for; and
-//! as long as there is one, nothing changes. So nobody is told of what may still be lost.
+//! Bytes can only be had from a [`Flush`], which there is only once all that was changed is as safe as was asked for;
+//! and as long as there is one, nothing changes. So nobody is told of what may still be lost.
 //! Left out on purpose: how bytes are sent; whoever has the connections knows.
 
 use std::io;
@@ -43,18 +43,20 @@ pub struct Flush<'s> {
 }
 
 impl Server {
-    /// Does what is due, makes safe what has changed, and hands out what is to be sent. To be called after what came was
-    /// passed on, and at [`Server::next_deadline`] at the latest.
+    /// Does what is due, makes safe what has changed, and hands out what is to be sent. To be called after what came
+    /// was passed on, and at [`Server::next_deadline`] at the latest.
     ///
     /// # Errors
-    /// If what changed cannot be made safe. Then nothing can be sent any more, since it would acknowledge what may be lost.
+    /// If what changed cannot be made safe. Then nothing can be sent any more, since it would acknowledge what may be
+    /// lost.
     pub fn flush(&mut self, now: Now) -> io::Result<Flush<'_>> {
         self.do_what_is_due(now);
         self.commit(now)?;
         Ok(Flush { server: self })
     }
 
-    /// When [`Server::flush`] is to be called although nothing came ([`Now::monotonic`]). At once, if that time has passed.
+    /// When [`Server::flush`] is to be called although nothing came ([`Now::monotonic`]). At once, if that time has
+    /// passed.
     pub fn next_deadline(&self) -> Option<Duration> {
         if self.has_work || self.outboxes.is_dirty() || self.outboxes.ready() > 0 {
             return Some(Duration::ZERO);
@@ -63,8 +65,8 @@ impl Server {
         [self.timers.next(), commit, self.outboxes.next_look()].into_iter().flatten().min()
     }
 
-    /// Whether so much waits for somebody that [`Server::flush`] should be called before more is received: a peer is not to
-    /// be taken for a slow one that only has not been written to.
+    /// Whether so much waits for somebody that [`Server::flush`] should be called before more is received: a peer is
+    /// not to be taken for a slow one that only has not been written to.
     pub fn wants_flush(&self) -> bool {
         self.outboxes.is_urgent()
     }
@@ -100,8 +102,8 @@ impl Server {
 }
 
 impl Flush<'_> {
-    /// The next stream that has something to send or is to be closed, and what. It is named once: whoever cannot send all
-    /// of it asks [`Flush::outgoing`] when that has changed.
+    /// The next stream that has something to send or is to be closed, and what. It is named once: whoever cannot send
+    /// all of it asks [`Flush::outgoing`] when that has changed.
     #[allow(clippy::should_implement_trait)] // an iterator cannot lend
     pub fn next(&mut self) -> Option<(StreamId, Outgoing<'_>)> {
         let id = self.server.outboxes.next_dirty()?;

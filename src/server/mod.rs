@@ -159,8 +159,8 @@ impl Server {
         self.work(now);
     }
 
-    /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends, unless
-    /// it may go on over another connection.
+    /// A connection will bring no more bytes, but may still take some (its peer closed its half). The stream ends,
+    /// unless it may go on over another connection.
     pub fn half_closed(&mut self, id: StreamId, now: Now) {
         if let Some(stream) = self.streams.get_mut(id) {
             stream.ended_by_peer = true;
@@ -180,13 +180,13 @@ impl Server {
         self.work(now);
     }
 
-    /// Whether a stream is a connected resource's.
-    pub(crate) fn is_logged_in(&self, id: StreamId) -> bool {
+    /// Whether a stream is a connected resource's. A host that is busy reads from those first.
+    pub fn is_logged_in(&self, id: StreamId) -> bool {
         self.streams.get(id).is_some_and(|stream| stream.is_bound())
     }
 
-    /// Ends all streams with `system-shutdown`, and takes no more connections. What is outgoing then is the last; once it
-    /// is sent, [`Server::sync`] and be gone.
+    /// Ends all streams with `system-shutdown`, and takes no more connections. What is outgoing then is the last;
+    /// once it is sent, [`Server::sync`] and be gone.
     pub fn shut_down(&mut self, now: Now) {
         self.config.limits.connections = 0;
         for key in self.streams.keys() {

@@ -1,6 +1,7 @@
 //! Which streams keep a parser: those that were read from last.
 //!
-//! Read first: [`Stream::rest`]. A second-chance queue: who was used since it was last at the front goes to the back again.
+//! Read first: [`Stream::rest`]. A second-chance queue: who was used since it was last at the front goes to the back
+//! again.
 //! Left out on purpose: what a parser keeps while it hibernates; [`crate::xml::Reader`] knows.
 
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! When which stream is to be called next: a heap of deadlines.
 //!
-//! Read first: [`Stream::deadline`]. A stream that changes its mind leaves its old entry behind; that one is skipped when
-//! it comes up, which is cheaper than to search for it.
+//! Read first: [`Stream::deadline`]. A stream that changes its mind leaves its old entry behind; that one is skipped
+//! when it comes up, which is cheaper than to search for it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -75,6 +75,7 @@ pub struct Script {
 }
 
 impl Script {
+    #[cfg(feature = "net")]
     /// Whether it can be played over sockets: time is not at a script's call there, and neither are full buffers or
     /// addresses.
     pub fn is_for_sockets(&self) -> bool {
