@@ -271,9 +271,10 @@ fn occurrences(bytes: &[u8], wanted: &str) -> usize {
     }
 }
 
-/// The condition of a stream error at the end of what was heard.
+/// The condition of a stream error at the end of what was heard, and its text.
 fn reason(last_words: &str) -> String {
-    let error = last_words.rsplit_once("<stream:error>").map(|(_, error)| error);
-    let condition = error.and_then(|error| error.trim_start_matches('<').split([' ', '/', '>']).next());
-    condition.unwrap_or("without a word").to_owned()
+    let Some((_, error)) = last_words.rsplit_once("<stream:error><") else { return "without a word".into() };
+    let condition = error.split([' ', '/', '>']).next().unwrap_or_default();
+    let text = error.split_once("<text").and_then(|(_, text)| text.split(['<', '>']).nth(1));
+    text.map_or_else(|| condition.to_owned(), |text| format!("{condition}: {text}"))
 }

@@ -97,7 +97,7 @@ pub(crate) const ATTACKS: &[Attack] = &[
 
     Attack::new("places", "one address takes all places, without login", 20, doors::places).with(FEW_PLACES),
     Attack::new("comings-and-goings", "connections that come and go", 0, doors::comings_and_goings),
-    Attack::new("descriptors", "all descriptors of a process are connections", 0, doors::descriptors).kept().limited(200),
+    Attack::new("descriptors", "connections take all descriptors", 0, doors::descriptors).kept().limited(200),
 
     Attack::new("subscriptions", "ten who ask for presence and take it back", 10, disk::subscriptions).kept(),
     Attack::new("private-storage", "ten who change what they store", 10, disk::private_storage).kept(),
