@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // it is how a test fails
 
-use loquat::{Config, Event, Now, Opening, Peer, Server, StreamId, Then};
+use loquat::{AccountError, ClaimError, Config, Event, Now, Opening, Peer, Server, StreamId, Then};
 
 /// A server with two accounts, and a host that has two domains.
 struct Room {
@@ -236,4 +236,81 @@ fn a_host_that_takes_nothing_is_asked_for_nothing() {
     shows(&refused, &["type='error'", "<resource-constraint "]);
     assert!(!refused.contains("<item "), "{refused}");
     shows(&room.say(romeo, ROSTER), &["<query xmlns='jabber:iq:roster' ver='0000000000000000'/>"]);
+}
+
+/// A host that may speak for `juliet` at a domain of its own, and is refused whatever only the local juliet may do.
+#[test]
+fn the_same_name_at_another_domain_is_somebody_else() {
+    let mut room = Room::new(|config| config.add_admin("juliet").unwrap());
+    let juliet = room.enter("juliet", &format!("{ROSTER}<presence/>"));
+    room.say(
+        juliet,
+        "<iq type='set' id='v'><vCard xmlns='vcard-temp'><FN>Juliet</FN></vCard></iq>\
+         <iq type='set' id='p'><query xmlns='jabber:iq:private'><x xmlns='x'>kept</x></query></iq>",
+    );
+    let requests = [
+        "<iq type='set' ID to='localhost'><query xmlns='jabber:iq:register'><remove/></query></iq>",
+        "<iq type='set' ID to='localhost'><query xmlns='jabber:iq:register'><username>juliet</username>\
+         <password>stolen</password></query></iq>",
+        "<iq type='get' ID to='localhost'><query xmlns='jabber:iq:register'/></iq>",
+        "<iq type='get' ID to='juliet@localhost'><query xmlns='jabber:iq:roster'/></iq>",
+        "<iq type='get' ID to='juliet@localhost'><query xmlns='jabber:iq:private'><x xmlns='x'/></query></iq>",
+        "<iq type='set' ID to='juliet@localhost'><query xmlns='jabber:iq:private'><x xmlns='x'>y</x></query></iq>",
+        "<iq type='set' ID to='juliet@localhost'><vCard xmlns='vcard-temp'><FN>Nobody</FN></vCard></iq>",
+        "<iq type='set' ID to='juliet@localhost'><block xmlns='urn:xmpp:blocking'><item jid='a@b'/></block></iq>",
+        "<iq type='get' ID to='juliet@localhost'><blocklist xmlns='urn:xmpp:blocking'/></iq>",
+        "<iq type='set' ID to='juliet@localhost'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
+        "<iq type='get' ID to='juliet@localhost'><query xmlns='jabber:iq:last'/></iq>",
+        "<iq type='set' ID to='localhost'><command xmlns='http://jabber.org/protocol/commands' \
+         node='http://jabber.org/protocol/admin#get-registered-users-num'/></iq>",
+    ];
+    for request in requests {
+        let request = request.replace("ID", "id='1' from='juliet@rooms.localhost'");
+        room.inject(&request);
+        let answers = room.events();
+        let refused = matches!(&answers[..], [answer] if answer.contains("type='error'"));
+        assert!(refused, "{request}\nis answered with {answers:?}");
+    }
+    let again = room.say(
+        juliet,
+        "<iq type='get' id='v'><vCard xmlns='vcard-temp'/></iq>\
+         <iq type='get' id='p'><query xmlns='jabber:iq:private'><x xmlns='x'/></query></iq>",
+    );
+    shows(&again, &["<FN>Juliet</FN>", "kept"]);
+}
+
+#[test]
+fn an_address_of_the_host_is_nobody_elses() {
+    let mut room = Room::new(|config| {
+        config.registration = true;
+        config.add_alias("192.0.2.1").unwrap();
+    });
+    assert_eq!(room.server.claim("juliet@localhost"), Err(ClaimError::Account));
+    assert_eq!(room.server.claim("juliet@192.0.2.1"), Err(ClaimError::Account));
+    assert_eq!(room.server.claim("192.0.2.1"), Err(ClaimError::Own));
+    room.server.claim("bot@192.0.2.1").unwrap();
+    assert_eq!(room.server.add_account("bot", "secret"), Err(AccountError::Exists));
+    let stranger = room.server.open(Opening::client(Peer::default()), Now::default()).unwrap();
+    room.clients.push((stranger, String::new()));
+    let refused = room.say(
+        stranger,
+        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>\
+         <iq type='set' id='1'><query xmlns='jabber:iq:register'><username>bot</username>\
+         <password>secret</password></query></iq>",
+    );
+    shows(&refused, &["type='error'", "<conflict "]);
+}
+
+#[test]
+fn what_the_host_sends_undergoes_what_all_stanzas_do() {
+    let mut room = Room::new(|config| config.add_alias("192.0.2.1").unwrap());
+    let romeo = room.enter("romeo", "<presence/>");
+    room.heard(romeo);
+    room.inject(
+        "<message from='bot.localhost' to='romeo@192.0.2.1'><body>b</body>\
+         <delay xmlns='urn:xmpp:delay' from='localhost' stamp='2002-09-10T23:08:25Z'/></message>",
+    );
+    let heard = room.heard(romeo);
+    shows(&heard, &["to='romeo@localhost'", "<body>b</body>"]);
+    assert!(!heard.contains("urn:xmpp:delay"), "{heard}");
 }

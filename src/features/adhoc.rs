@@ -5,6 +5,7 @@
 
 use super::{bad_payload, Answer, Command, Done, Feature, Node, Route, Target, FEATURES};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::tables::NoCommandSession;
 use crate::xml::ns::COMMANDS as NS;
 use crate::xml::Element;
@@ -63,7 +64,8 @@ fn action(request: &Element) -> Result<Action, StanzaError> {
 }
 
 /// XEP-0050 2.4. Whether there is such a command and whether one may execute it is asked at each step.
-fn execute(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+fn execute(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
+    let from = sender.address();
     let request = set.payload().ok_or(Condition::BadRequest)?;
     let node = request.attr("node").ok_or(Condition::BadRequest)?;
     let command = commands().find(|command| command.node == node).ok_or(Condition::ItemNotFound)?;

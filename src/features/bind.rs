@@ -5,9 +5,10 @@
 
 use super::{Answer, Feature, Login, Outcome, Route, Stage, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
-use crate::xmpp::jid::Jid;
+
 use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-bind";
@@ -59,10 +60,10 @@ fn bind(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
 }
 
 /// RFC 6120 7.6.2.2: a stream has one resource.
-fn bind_again(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn bind_again(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Err(StanzaError::because(Condition::NotAllowed, "this stream has a resource"))
 }
 
-fn session(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn session(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Ok(None)
 }

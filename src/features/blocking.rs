@@ -9,7 +9,8 @@ use super::{named_address, Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::push;
-use crate::tables::{blocklist_element, AccountChange, Blocklist};
+use crate::im::sender::Sender;
+use crate::tables::{blocklist_element, AccountChange, Blocklist, User};
 use crate::xml::ns::BLOCKING as NS;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -28,25 +29,25 @@ pub(super) const FEATURE: Feature = Feature {
 };
 
 /// XEP-0191 3.2: whoever has asked for the list is told what changes in it.
-fn get(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
-    if let Some(session) = ctx.tables.sessions.at_mut(from) {
+fn get(ctx: &mut Ctx<'_>, sender: &Sender<'_>, _: &Stanza) -> Answer {
+    if let Some(session) = ctx.tables.session_mut(ctx.config, sender.address()) {
         session.wants_blocklist_pushes = true;
     }
-    let list = blocklist(ctx, from.local().unwrap_or_default())?;
+    let list = blocklist(ctx, sender.user()?)?;
     Ok(Some(blocklist_element("blocklist", list.entries())))
 }
 
 /// XEP-0191 3.3.
-fn block(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+fn block(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
     let named = addresses(ctx, set)?;
     if named.is_empty() {
         return Err(StanzaError::because(Condition::BadRequest, "whom?"));
     }
-    let owner = from.to_bare();
+    let owner = sender.address().to_bare();
     if named.iter().any(|address| address.bare_str() == owner.as_str()) {
         return Err(StanzaError::because(Condition::NotAllowed, "you cannot block yourself"));
     }
-    let user = owner.local().unwrap_or_default();
+    let user = sender.user()?;
     let list = blocklist(ctx, user)?;
     let new: Blocklist = named.iter().filter(|address| !list.has(address)).cloned().collect();
     if list.len() + new.len() > ctx.config.limits.blocklist_items {
@@ -60,10 +61,10 @@ fn block(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
 }
 
 /// XEP-0191 3.4 and 3.5: nobody named means all.
-fn unblock(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+fn unblock(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
     let named = addresses(ctx, set)?;
-    let owner = from.to_bare();
-    let user = owner.local().unwrap_or_default();
+    let owner = sender.address().to_bare();
+    let user = sender.user()?;
     let is_meant = |address: &&Jid| named.is_empty() || named.binary_search(address).is_ok();
     let old: Blocklist = blocklist(ctx, user)?.entries().filter(is_meant).cloned().collect();
     let change = |address: &Jid| (user, AccountChange::Blocked(address.clone(), false));
@@ -73,7 +74,7 @@ fn unblock(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     Ok(None)
 }
 
-fn blocklist<'c>(ctx: &'c Ctx<'_>, user: &str) -> Result<&'c Blocklist, Condition> {
+fn blocklist<'c>(ctx: &'c Ctx<'_>, user: User<'_>) -> Result<&'c Blocklist, Condition> {
     let account = ctx.tables.accounts.get(user).ok_or(Condition::ServiceUnavailable)?;
     Ok(account.blocklist())
 }

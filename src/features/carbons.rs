@@ -5,8 +5,9 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::xml::ns::CARBONS as NS;
-use crate::xmpp::jid::Jid;
+
 use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
@@ -20,10 +21,10 @@ pub(super) const FEATURE: Feature = Feature {
 };
 
 /// XEP-0280 10.1: as often as it likes.
-fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+fn set(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
     let enabled = set.payload().is_some_and(|payload| payload.name() == "enable");
     let written = ctx.outboxes.stanzas();
-    if let Some(session) = ctx.tables.sessions.at_mut(from) {
+    if let Some(session) = ctx.tables.session_mut(ctx.config, sender.address()) {
         session.carbons = enabled.then(|| session.carbons.unwrap_or(written));
     }
     Ok(None)

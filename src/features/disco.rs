@@ -7,6 +7,8 @@
 
 use super::{Answer, Feature, Node, Route, Target, FEATURES};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
+use crate::tables::User;
 use crate::xml::Element;
 use crate::xmpp::error::Condition;
 use crate::xmpp::jid::Jid;
@@ -30,8 +32,8 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NOTHING
 };
 
-fn host_info(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
-    Ok(Some(match node(ctx, from, get)? {
+fn host_info(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
+    Ok(Some(match node(ctx, sender, get)? {
         None => host(),
         Some((name, node)) => {
             let (category, kind) = node.kind;
@@ -46,24 +48,24 @@ fn host() -> Element {
     info(identity, FEATURES.iter().flat_map(|feature| feature.disco))
 }
 
-fn own_info(_: &mut Ctx<'_>, _: &Jid, get: &Stanza) -> Answer {
+fn own_info(_: &mut Ctx<'_>, _: &Sender<'_>, get: &Stanza) -> Answer {
     check_node(get)?;
     let vars = FEATURES.iter().flat_map(|feature| feature.account_disco);
     Ok(Some(info(identity("account", "registered"), vars)))
 }
 
 /// XEP-0030 section 8: one who must not know gets the answer that a name gets which nobody has, whatever the node.
-fn others_info(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
-    match seen_account(ctx, from, get) {
-        Some(_) => own_info(ctx, from, get),
+fn others_info(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
+    match seen_account(ctx, sender, get) {
+        Some(_) => own_info(ctx, sender, get),
         None => Err(Condition::ServiceUnavailable.into()),
     }
 }
 
 /// What the host program answers for under names of its own.
-fn host_items(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
-    let Some((name, node)) = node(ctx, from, get)? else {
-        return Ok(Some(items(ctx.events.claimed_domains().map(str::to_owned))));
+fn host_items(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
+    let Some((name, node)) = node(ctx, sender, get)? else {
+        return Ok(Some(items(ctx.tables.hosts.domains().map(str::to_owned))));
     };
     let item = |(node, name): (&'static str, &'static str)| {
         item(ctx.config.domain().to_owned()).with_attr("node", node).with_attr("name", name)
@@ -73,9 +75,13 @@ fn host_items(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
 }
 
 /// The node of the host that is asked about, if one is (XEP-0030 section 7).
-fn node<'s>(ctx: &Ctx<'_>, from: &Jid, get: &'s Stanza) -> Result<Option<(&'s str, Node)>, Condition> {
+fn node<'s>(
+    ctx: &Ctx<'_>,
+    sender: &Sender<'_>,
+    get: &'s Stanza,
+) -> Result<Option<(&'s str, Node)>, Condition> {
     let Some(name) = node_of(get) else { return Ok(None) };
-    let node = FEATURES.iter().find_map(|feature| (feature.node)(ctx, from, name));
+    let node = FEATURES.iter().find_map(|feature| (feature.node)(ctx, sender.address(), name));
     Ok(Some((name, node.ok_or(Condition::ItemNotFound)??)))
 }
 
@@ -83,22 +89,23 @@ fn node_of(get: &Stanza) -> Option<&str> {
     get.payload()?.attr("node").filter(|node| !node.is_empty())
 }
 
-fn own_items(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
+fn own_items(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
     check_node(get)?;
-    Ok(Some(resources(ctx, from)))
+    Ok(Some(resources(ctx, sender.address())))
 }
 
 /// XEP-0030 section 8: to one who must not know, an account and a name that nobody has are equally empty.
-fn others_items(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
-    let Some(account) = seen_account(ctx, from, get) else { return Ok(Some(items([]))) };
+fn others_items(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
+    let Some(account) = seen_account(ctx, sender, get) else { return Ok(Some(items([]))) };
     check_node(get)?;
     Ok(Some(resources(ctx, account)))
 }
 
 /// The account that is asked about, if whoever asks may see its presence.
-fn seen_account<'s>(ctx: &Ctx<'_>, from: &Jid, get: &'s Stanza) -> Option<&'s Jid> {
+fn seen_account<'s>(ctx: &Ctx<'_>, sender: &Sender<'_>, get: &'s Stanza) -> Option<&'s Jid> {
     let account = get.to.as_ref()?;
-    ctx.tables.accounts.is_seen_by(account.local()?, from).then_some(account)
+    let user = User::at(ctx.config, account)?;
+    ctx.tables.accounts.is_seen_by(user, sender.address()).then_some(account)
 }
 
 /// XEP-0030 section 7: accounts have no nodes.
@@ -108,7 +115,8 @@ fn check_node(get: &Stanza) -> Result<(), Condition> {
 
 /// XEP-0030 4.1: of an account, its available resources.
 fn resources(ctx: &Ctx<'_>, account: &Jid) -> Element {
-    let available = ctx.tables.sessions.available(account.local().unwrap_or_default());
+    let user = User::at(ctx.config, account).into_iter();
+    let available = user.flat_map(|user| ctx.tables.sessions.available(user));
     items(available.map(|session| format!("{}/{}", account.bare_str(), session.resource)))
 }
 

@@ -4,8 +4,9 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::xml::Element;
-use crate::xmpp::jid::Jid;
+
 use crate::xmpp::stanza::{IqType, Stanza};
 use crate::xmpp::time::utc;
 
@@ -18,7 +19,7 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NOTHING
 };
 
-fn time(ctx: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn time(ctx: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Ok(Some(
         Element::new("time", NS)
             .with(Element::new("tzo", NS).with_text("+00:00"))

@@ -6,6 +6,8 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
+use crate::tables::User;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -27,24 +29,24 @@ pub(super) const FEATURE: Feature = Feature {
 };
 
 /// XEP-0012 section 5.
-fn uptime(ctx: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn uptime(ctx: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Ok(Some(seconds(ctx.uptime.as_secs())))
 }
 
-fn own(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
-    last_seen(ctx, from.local().unwrap_or_default())
+fn own(ctx: &mut Ctx<'_>, sender: &Sender<'_>, _: &Stanza) -> Answer {
+    last_seen(ctx, sender.user()?)
 }
 
-fn others(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
+fn others(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
     let to = get.to.as_ref().ok_or(Condition::BadRequest)?;
-    check(ctx, from, to)?;
-    last_seen(ctx, to.local().unwrap_or_default())
+    check(ctx, sender.address(), to)?;
+    last_seen(ctx, User::at(ctx.config, to).ok_or(Condition::ServiceUnavailable)?)
 }
 
 /// XEP-0012 sections 3 and 4: the same for an account and for each of its resources.
 fn check(ctx: &Ctx<'_>, from: &Jid, to: &Jid) -> Result<(), StanzaError> {
-    let user = to.local().unwrap_or_default();
-    if from.bare_str() == to.bare_str() || ctx.tables.accounts.is_seen_by(user, from) {
+    let is_seen = |user| ctx.tables.accounts.is_seen_by(user, from);
+    if from.bare_str() == to.bare_str() || User::at(ctx.config, to).is_some_and(is_seen) {
         Ok(())
     } else {
         Err(Condition::Forbidden.into())
@@ -52,7 +54,7 @@ fn check(ctx: &Ctx<'_>, from: &Jid, to: &Jid) -> Result<(), StanzaError> {
 }
 
 /// XEP-0012 section 3: nothing has passed for one who is here; of one who was never here nothing is known.
-fn last_seen(ctx: &Ctx<'_>, user: &str) -> Answer {
+fn last_seen(ctx: &Ctx<'_>, user: User<'_>) -> Answer {
     if !ctx.tables.sessions.of(user).is_empty() {
         return Ok(Some(seconds(0)));
     }

@@ -6,6 +6,7 @@
 
 use super::{Answer, Feature, Login, Outcome, Route, Stage};
 use crate::im::ctx::Ctx;
+use crate::tables::User;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError, StreamError};
 use crate::xmpp::jid::Jid;
@@ -76,8 +77,8 @@ fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
     }
     let address = Jid::new(Some(name.trim()), ctx.config.domain(), Some(&resource))
         .map_err(|error| StanzaError::because(Condition::NotAcceptable, error.to_string()))?;
-    let user = address.local().unwrap_or_default();
-    if !login.may_try(ctx, user) {
+    let user = User::at(ctx.config, &address).ok_or(Condition::NotAcceptable)?;
+    if !login.may_try(ctx, user.as_str()) {
         // Not 401 here either.
         return Err(StanzaError::because(
             Condition::ResourceConstraint,
@@ -91,7 +92,7 @@ fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         (None, None) => false,
     };
     if !good {
-        login.failed(ctx, Some(user));
+        login.failed(ctx, Some(user.as_str()));
         return Err(Condition::NotAuthorized.into());
     }
     login.outcome = Some(Outcome::Bound(address));

@@ -4,8 +4,9 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::xml::ns;
-use crate::xmpp::jid::Jid;
+
 use crate::xmpp::stanza::{IqType, Stanza};
 
 pub(super) const FEATURE: Feature = Feature {
@@ -18,6 +19,6 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NOTHING
 };
 
-fn pong(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn pong(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Ok(None)
 }

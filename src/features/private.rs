@@ -6,10 +6,11 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::tables::{Account, AccountChange, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
-use crate::xmpp::jid::Jid;
+
 use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:private";
@@ -27,28 +28,28 @@ pub(super) const FEATURE: Feature = Feature {
 };
 
 /// XEP-0049 2.3: what was stored, or the question again.
-fn get(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
+fn get(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
     let [wanted] = elements(get)?[..] else {
         return Err(StanzaError::because(Condition::BadRequest, "one element at a time, please"));
     };
-    let stored = account(ctx, from)?.private().iter().find(|kept| kept.is(wanted.name(), wanted.ns()));
+    let stored = account(ctx, sender)?.private().iter().find(|kept| kept.is(wanted.name(), wanted.ns()));
     let answer = stored.and_then(StoredXml::to_element);
     let nothing = || Element::new(wanted.name().to_owned(), wanted.ns().to_owned());
     Ok(Some(Element::new("query", NS).with(answer.unwrap_or_else(nothing))))
 }
 
 /// XEP-0049 2.3: each element takes the place of the one of its name.
-fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
+fn set(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
     let elements = elements(set)?;
-    check_room(ctx, account(ctx, from)?, &elements)?;
+    check_room(ctx, account(ctx, sender)?, &elements)?;
     for element in elements {
-        ctx.tables.change(from.local().unwrap_or_default(), AccountChange::Private(element.clone()))?;
+        ctx.tables.change(sender.user()?, AccountChange::Private(element.clone()))?;
     }
     Ok(None)
 }
 
-fn account<'c>(ctx: &'c Ctx<'_>, from: &Jid) -> Result<&'c Account, Condition> {
-    from.local().and_then(|user| ctx.tables.accounts.get(user)).ok_or(Condition::ServiceUnavailable)
+fn account<'c>(ctx: &'c Ctx<'_>, sender: &Sender<'_>) -> Result<&'c Account, Condition> {
+    ctx.tables.accounts.get(sender.user()?).ok_or(Condition::ServiceUnavailable)
 }
 
 /// XEP-0049 2.3: at least one element, each in a namespace of its own.
@@ -75,6 +76,6 @@ fn check_room(ctx: &Ctx<'_>, account: &Account, new: &[&Element]) -> Result<(), 
 }
 
 /// XEP-0049 2.3: nobody opens another's.
-fn refuse(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn refuse(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Err(Condition::Forbidden.into())
 }

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use super::{Answer, Feature, Login, Route, Stage, Target};
 use crate::im::ctx::Ctx;
 use crate::im::removal;
-use crate::tables::{AccountError, SALT_BYTES};
+use crate::im::sender::Sender;
+use crate::tables::{AccountError, User, SALT_BYTES};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -78,7 +79,8 @@ fn register(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         ));
     }
     let salt = salt(ctx)?;
-    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt)?;
+    let user = User::at(ctx.config, &address).ok_or(Condition::NotAcceptable)?;
+    ctx.tables.create_account(user, &password, &salt)?;
     if let Some(network) = network {
         ctx.tables.registrations.note(network, now);
     }
@@ -91,8 +93,8 @@ fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], StanzaError> {
 }
 
 /// XEP-0077 3.1, example 5: what one who is registered has.
-fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
-    let username = from.local().unwrap_or_default().to_owned();
+fn registered(_: &mut Ctx<'_>, sender: &Sender<'_>, _: &Stanza) -> Answer {
+    let username = sender.user()?.to_string();
     Ok(Some(
         Element::new("query", NS)
             .with(Element::new("registered", NS))
@@ -102,8 +104,12 @@ fn registered(_: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
 }
 
 /// XEP-0077 3.2 and 3.3: one who is logged in ends the account or changes its password.
-fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
-    let user = from.local().filter(|user| ctx.tables.accounts.exists(user)).ok_or(Condition::NotAllowed)?;
+fn change(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
+    let user = sender.user()?;
+    if !ctx.tables.accounts.exists(user) {
+        return Err(Condition::NotAllowed.into());
+    }
+    let from = sender.address();
     let mut fields = set.payload().into_iter().flat_map(Element::children);
     if fields.any(|field| field.is("remove", NS)) {
         return match set.payload().map_or(0, |query| query.children().count()) {
@@ -113,7 +119,7 @@ fn change(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     }
     let named =
         field(set, "username").and_then(|name| Jid::new(Some(name.trim()), ctx.config.domain(), None).ok());
-    let is_own = named.is_some_and(|named| named.local() == Some(user));
+    let is_own = named.is_some_and(|named| User::at(ctx.config, &named) == Some(user));
     let (true, Some(password)) = (is_own, field(set, "password")) else {
         return Err(StanzaError::because(
             Condition::BadRequest,

@@ -7,8 +7,9 @@ use super::{named_address, Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::roster;
+use crate::im::sender::Sender;
 use crate::im::subscriptions::Cancellation;
-use crate::tables::{AccountChange, Contact};
+use crate::tables::{AccountChange, Contact, User};
 use crate::xml::ns::ROSTER as NS;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -39,9 +40,9 @@ pub(super) const SUBSCRIPTIONS: Feature = Feature {
 };
 
 /// RFC 6121 2.1.3 and 2.6: the whole roster; nothing at all for one who has it as it is.
-fn get(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
-    let user = owner(ctx, from)?;
-    if let Some(session) = ctx.tables.sessions.at_mut(from) {
+fn get(ctx: &mut Ctx<'_>, sender: &Sender<'_>, get: &Stanza) -> Answer {
+    let user = owner(ctx, sender)?;
+    if let Some(session) = ctx.tables.session_mut(ctx.config, sender.address()) {
         session.interested = true;
     }
     let version = roster::version(ctx, user);
@@ -55,32 +56,32 @@ fn get(ctx: &mut Ctx<'_>, from: &Jid, get: &Stanza) -> Answer {
 }
 
 /// RFC 6121 2.1.5: one item is added, changed or removed.
-fn set(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
-    let user = owner(ctx, from)?;
+fn set(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
+    let user = owner(ctx, sender)?;
     let item = only_item(set)?;
     let address = address_of(ctx, item)?;
-    if address.as_str() == from.bare_str() {
+    if address.as_str() == sender.address().bare_str() {
         return Err(StanzaError::because(Condition::NotAllowed, "you need not be in your own roster"));
     }
     if item.attr("subscription") == Some("remove") {
-        return remove(ctx, from, user, &address);
+        return remove(ctx, sender.address(), user, &address);
     }
     let name = name_of(ctx, item)?;
     let groups = groups_of(ctx, item)?;
     let old = ctx.tables.accounts.contact(user, address.as_str()).cloned().unwrap_or_default();
     roster::change(ctx, user, &address, Some(Contact { listed: true, name, groups, ..old }))?;
-    roster::push(ctx, &from.to_bare(), &address);
+    roster::push(ctx, &sender.address().to_bare(), &address);
     Ok(None)
 }
 
 /// RFC 6121 2.5.2: both sides of a subscription end with the item, and are recorded together.
-fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str, address: &Jid) -> Answer {
+fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: User<'_>, address: &Jid) -> Answer {
     let old = ctx.tables.accounts.contact(user, address.as_str()).filter(|contact| contact.listed);
     let subscription = old.ok_or(Condition::ItemNotFound)?.subscription;
     let owner = from.to_bare();
     let cancellation = Cancellation::new(ctx, &owner, address, subscription);
     let mut changes = vec![(user, AccountChange::Contact(address.clone(), None))];
-    changes.extend(cancellation.change());
+    changes.extend(cancellation.change(ctx.config));
     ctx.tables.change_all(changes)?;
     if subscription.is_from() {
         presence::withdraw(ctx, &owner, address);
@@ -91,14 +92,14 @@ fn remove(ctx: &mut Ctx<'_>, from: &Jid, user: &str, address: &Jid) -> Answer {
 }
 
 /// RFC 6121 2.3.3.
-fn not_yours(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn not_yours(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Err(Condition::Forbidden.into())
 }
 
 /// The account whose roster is meant.
-fn owner<'j>(ctx: &Ctx<'_>, from: &'j Jid) -> Result<&'j str, Condition> {
-    let user = ctx.config.account(from).filter(|user| ctx.tables.accounts.exists(user));
-    user.ok_or(Condition::ItemNotFound)
+fn owner<'s>(ctx: &Ctx<'_>, sender: &Sender<'s>) -> Result<User<'s>, Condition> {
+    let user = sender.user()?;
+    ctx.tables.accounts.exists(user).then_some(user).ok_or(Condition::ItemNotFound)
 }
 
 fn only_item(set: &Stanza) -> Result<&Element, StanzaError> {

@@ -8,6 +8,7 @@ use super::{Awaited, ElementRoute, Feature, Login, Mechanism, Outcome, Proved, S
 use crate::crypto::codec::{base64, from_base64};
 use crate::crypto::scram::{ClientFirst, Exchange, Malformed};
 use crate::im::ctx::Ctx;
+use crate::tables::User;
 use crate::xml::Element;
 use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
@@ -141,18 +142,18 @@ fn plain(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element,
     };
     let authzid = Some(authzid).filter(|authzid| !authzid.is_empty());
     let account = account(ctx, login, authzid, name)?;
-    let user = account.local().unwrap_or_default();
+    let user = User::at(ctx.config, &account).ok_or(Failure::NotAuthorized)?;
     if ctx.tables.accounts.has_password(user, password) {
         succeed(ctx, login, account, None)
     } else {
-        Err(fail(ctx, login, Some(user)))
+        Err(fail(ctx, login, Some(account.local().unwrap_or_default())))
     }
 }
 
 fn scram_first(ctx: &mut Ctx<'_>, login: &mut Login, message: &str) -> Result<Element, Failure> {
     let first = ClientFirst::parse(message)?;
     let account = account(ctx, login, first.authzid.as_deref(), &first.username)?;
-    let keys = ctx.tables.accounts.keys(account.local().unwrap_or_default());
+    let keys = ctx.tables.accounts.keys(User::at(ctx.config, &account).ok_or(Failure::NotAuthorized)?);
     let nonce = ctx.random.token().map_err(|_| Failure::Temporary)?;
     let exchange = first.answered(keys, &nonce);
     let challenge = Element::new("challenge", NS).with_text(base64(exchange.server_first().as_bytes()));
@@ -167,15 +168,15 @@ fn scram_final(
     exchange: &Exchange,
     message: &str,
 ) -> Result<Element, Failure> {
-    let user = account.local().unwrap_or_default();
+    let user = User::at(ctx.config, &account).ok_or(Failure::NotAuthorized)?;
     // Again: many exchanges may have been begun before the first of them failed.
-    check_may_try(ctx, login, user)?;
+    check_may_try(ctx, login, user.as_str())?;
     match exchange.finish(message)? {
         // The account may have been ended, or its password changed, since the exchange began.
         Some(server_final) if exchange.is_about(&ctx.tables.accounts.keys(user)) => {
             succeed(ctx, login, account, Some(&server_final))
         }
-        _ => Err(fail(ctx, login, Some(user))),
+        _ => Err(fail(ctx, login, Some(account.local().unwrap_or_default()))),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{ElementRoute, Feature, Login, Outcome, Stage};
 use crate::im::ctx::Ctx;
 use crate::outbox::Miscount;
-use crate::tables::Resumption;
+use crate::tables::{Resumption, User};
 use crate::xml::ns;
 use crate::xml::ns::STREAM_MANAGEMENT as NS;
 use crate::xml::Element;
@@ -70,7 +70,9 @@ fn enable(ctx: &mut Ctx<'_>, from: &Jid, stream: Key, element: &Element) -> Elem
     if !matches!(element.attr("resume"), Some("true" | "1")) {
         return enabled;
     }
-    let (Some(user), Some(resource), Ok(id)) = (from.local(), from.resource(), ctx.random.token()) else {
+    let (Some(user), Some(resource), Ok(id)) =
+        (User::at(ctx.config, from), from.resource(), ctx.random.token())
+    else {
         return enabled;
     };
     let wanted = number(element, "max").map(|seconds| Duration::from_secs(seconds.into()));
@@ -104,7 +106,8 @@ fn resume(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Ele
         return Ok(failed("bad-request"));
     };
     let account = &account.address;
-    let mut sessions = ctx.tables.sessions.of(account.local().unwrap_or_default()).iter();
+    let mut sessions =
+        User::at(ctx.config, account).into_iter().flat_map(|user| ctx.tables.sessions.of(user));
     let session = sessions.find(|session| session.resumption.as_ref().is_some_and(|r| *r.id == *id));
     let Some((session, address)) = session.and_then(|s| Some((s, account.with_resource(&s.resource).ok()?)))
     else {

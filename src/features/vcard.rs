@@ -6,7 +6,8 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
-use crate::tables::{AccountChange, StoredXml};
+use crate::im::sender::Sender;
+use crate::tables::{AccountChange, StoredXml, User};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -28,23 +29,23 @@ pub(super) const FEATURE: Feature = Feature {
 };
 
 /// XEP-0054 3.1: of two answers to one who has no vCard, the one that old clients take as well.
-fn own(ctx: &mut Ctx<'_>, from: &Jid, _: &Stanza) -> Answer {
-    Ok(Some(vcard(ctx, from).unwrap_or_else(|| Element::new("vCard", NS))))
+fn own(ctx: &mut Ctx<'_>, sender: &Sender<'_>, _: &Stanza) -> Answer {
+    Ok(Some(vcard(ctx, sender.address()).unwrap_or_else(|| Element::new("vCard", NS))))
 }
 
 /// XEP-0054 3.3: one who has no vCard and one who is not there get the same answer.
-fn others(ctx: &mut Ctx<'_>, _: &Jid, get: &Stanza) -> Answer {
+fn others(ctx: &mut Ctx<'_>, _: &Sender<'_>, get: &Stanza) -> Answer {
     let vcard = get.to.as_ref().and_then(|owner| vcard(ctx, owner));
     Ok(Some(vcard.ok_or(Condition::ServiceUnavailable)?))
 }
 
 fn vcard(ctx: &Ctx<'_>, owner: &Jid) -> Option<Element> {
-    ctx.tables.accounts.get(owner.local()?)?.vcard()?.to_element()
+    ctx.tables.accounts.get(User::at(ctx.config, owner)?)?.vcard()?.to_element()
 }
 
 /// XEP-0054 3.2: the whole of it; an empty one takes it away.
-fn publish(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
-    let user = from.local().filter(|user| ctx.tables.accounts.exists(user));
+fn publish(ctx: &mut Ctx<'_>, sender: &Sender<'_>, set: &Stanza) -> Answer {
+    let user = Some(sender.user()?).filter(|user| ctx.tables.accounts.exists(*user));
     let user = user.ok_or(Condition::ServiceUnavailable)?;
     let vcard = set.payload().and_then(StoredXml::of);
     let most = ctx.config.limits.vcard_bytes;
@@ -56,6 +57,6 @@ fn publish(ctx: &mut Ctx<'_>, from: &Jid, set: &Stanza) -> Answer {
     Ok(None)
 }
 
-fn refuse(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn refuse(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Err(Condition::Forbidden.into())
 }

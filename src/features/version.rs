@@ -4,8 +4,9 @@
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::xml::Element;
-use crate::xmpp::jid::Jid;
+
 use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:version";
@@ -17,7 +18,7 @@ pub(super) const FEATURE: Feature = Feature {
     ..Feature::NOTHING
 };
 
-fn version(_: &mut Ctx<'_>, _: &Jid, _: &Stanza) -> Answer {
+fn version(_: &mut Ctx<'_>, _: &Sender<'_>, _: &Stanza) -> Answer {
     Ok(Some(
         Element::new("query", NS)
             .with(Element::new("name", NS).with_text("loquat"))

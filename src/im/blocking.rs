@@ -8,7 +8,7 @@
 //! ([`crate::im::subscriptions`]), who sees whom ([`crate::im::presence`]).
 
 use crate::im::ctx::Ctx;
-use crate::tables::Accounts;
+use crate::tables::{Accounts, User};
 use crate::xmpp::config::Config;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
@@ -27,7 +27,7 @@ pub(crate) fn has_blocked(config: &Config, accounts: &Accounts, owner: &Jid, add
     let is_own = owner.bare_str() == address.bare_str();
     let is_host = address.local().is_none() && config.is_ours(address.domain());
     let blocks = |user| accounts.blocks(user, address.as_str());
-    !is_own && !is_host && config.account(owner).is_some_and(blocks)
+    !is_own && !is_host && User::at(config, owner).is_some_and(blocks)
 }
 
 /// XEP-0191 3.3: whether a stanza may go on to `to`; if not, what its sender is told, if anything.

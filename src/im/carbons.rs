@@ -8,7 +8,7 @@
 use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::outbox::{Hold, Moment, Outbound};
-use crate::tables::Session;
+use crate::tables::{Session, User};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::Element;
@@ -33,9 +33,9 @@ enum Way {
 
 /// XEP-0280 section 7: copies a message that was accepted for `user` to those of its resources that have not got it. One
 /// that wrote it itself has.
-pub(crate) fn received(ctx: &mut Ctx<'_>, user: &str, reached: &[Key], message: &Stanza) {
+pub(crate) fn received(ctx: &mut Ctx<'_>, user: User<'_>, reached: &[Key], message: &Stanza) {
     let (domain, from) = (ctx.config.domain(), message.element.attr("from").unwrap_or_default());
-    let own = from.strip_prefix(user).and_then(|rest| rest.strip_prefix('@')?.strip_prefix(domain));
+    let own = from.strip_prefix(user.as_str()).and_then(|rest| rest.strip_prefix('@')?.strip_prefix(domain));
     let author = own.and_then(|rest| rest.strip_prefix('/'));
     let has_it = |session: &Session| reached.contains(&session.stream) || author == Some(&*session.resource);
     copy(ctx, user, Way::Received, message, has_it);
@@ -44,11 +44,11 @@ pub(crate) fn received(ctx: &mut Ctx<'_>, user: &str, reached: &[Key], message: 
 /// XEP-0280 section 8: copies a message of `from` that was accepted to its account's other resources. What one sends to
 /// oneself they have received.
 pub(crate) fn sent(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, message: &Stanza) {
-    let Some(user) = ctx.config.account(from).filter(|_| from.bare_str() != to.bare_str()) else { return };
+    let Some(user) = User::at(ctx.config, from).filter(|_| from.bare_str() != to.bare_str()) else { return };
     copy(ctx, user, Way::Sent, message, |session| from.resource() == Some(&*session.resource));
 }
 
-fn copy(ctx: &mut Ctx<'_>, user: &str, way: Way, message: &Stanza, has_it: impl Fn(&Session) -> bool) {
+fn copy(ctx: &mut Ctx<'_>, user: User<'_>, way: Way, message: &Stanza, has_it: impl Fn(&Session) -> bool) {
     let Kind::Message(kind) = message.kind else { return };
     let wants = |session: &&Session| session.carbons.is_some() && !has_it(session);
     let mut wanting = ctx.tables.sessions.of(user).iter().filter(wants).peekable();
@@ -68,7 +68,7 @@ fn copy(ctx: &mut Ctx<'_>, user: &str, way: Way, message: &Stanza, has_it: impl 
 /// Whether another device of `user` has a copy of a message that was written to a lost one: who reads it there has it.
 /// Copies are written right behind their message. One that is itself not acknowledged may be lost as well, and does not
 /// count.
-pub(crate) fn is_known(ctx: &Ctx<'_>, user: &str, message: &Stanza, written: Moment) -> bool {
+pub(crate) fn is_known(ctx: &Ctx<'_>, user: User<'_>, message: &Stanza, written: Moment) -> bool {
     let Kind::Message(kind) = message.kind else { return false };
     let sessions = ctx.tables.sessions.of(user);
     let last = written.number + sessions.len() as u64;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::crypto::random::Random;
 use crate::im::events::Events;
 use crate::outbox::Outboxes;
-use crate::tables::Tables;
+use crate::tables::{Destination, Tables};
 use crate::xmpp::config::Config;
 use crate::xmpp::jid::Jid;
 
@@ -32,29 +32,9 @@ pub(crate) struct Ctx<'a> {
     pub(crate) uptime: Duration,
 }
 
-/// Whose an address is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner<'j> {
-    /// The server's own.
-    Host,
-    /// An account's, by its localpart; whether there is such an account is another question.
-    Account(&'j str),
-    /// The host program's.
-    Claimed,
-    /// Another server's.
-    Elsewhere,
-}
-
 impl Ctx<'_> {
     /// Whose `address` is. It is at the canonical domain if it is at ours at all.
-    pub(crate) fn owner_of<'j>(&self, address: &'j Jid) -> Owner<'j> {
-        if self.events.is_claimed(address) {
-            return Owner::Claimed;
-        }
-        match self.config.account(address) {
-            Some(user) => Owner::Account(user),
-            None if address.domain() == self.config.domain() => Owner::Host,
-            None => Owner::Elsewhere,
-        }
+    pub(crate) fn destination<'j>(&self, address: &'j Jid) -> Destination<'j> {
+        self.tables.hosts.destination(self.config, address)
     }
 }

@@ -31,13 +31,21 @@ pub(crate) fn is_noted(config: &Config, stanza: &Element) -> bool {
 
 /// XEP-0203 section 5: takes from a client's stanza what it says in our name.
 pub(crate) fn remove_forged(config: &Config, stanza: &mut Element) {
-    stanza.remove_children(|child| is_ours(config, child));
+    stanza.remove_children(|child| is_ours(config, child) || is_ours_of_old(config, child));
 }
 
 fn is_ours(config: &Config, child: &Element) -> bool {
-    let from = |child: &Element| child.attr("from")?.parse::<Jid>().ok();
-    child.is("delay", ns::DELAY)
-        && from(child).is_some_and(|from| from.local().is_none() && config.is_ours(from.domain()))
+    child.is("delay", ns::DELAY) && is_from_us(config, child)
+}
+
+/// XEP-0091, which clients of its age still read.
+fn is_ours_of_old(config: &Config, child: &Element) -> bool {
+    child.is("x", "jabber:x:delay") && is_from_us(config, child)
+}
+
+fn is_from_us(config: &Config, child: &Element) -> bool {
+    let from = child.attr("from").and_then(|from| from.parse::<Jid>().ok());
+    from.is_some_and(|from| from.local().is_none() && config.is_ours(from.domain()))
 }
 
 #[cfg(test)]

@@ -22,14 +22,13 @@ pub enum Event {
 
 pub(crate) struct Events {
     queue: VecDeque<Event>,
-    claims: Vec<Jid>,
     watching: bool,
     limit: usize,
 }
 
 impl Events {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { queue: VecDeque::new(), claims: Vec::new(), watching: false, limit }
+        Self { queue: VecDeque::new(), watching: false, limit }
     }
 
     pub(crate) fn next(&mut self) -> Option<Event> {
@@ -39,22 +38,6 @@ impl Events {
     /// From now on tells who comes and goes.
     pub(crate) fn watch(&mut self) {
         self.watching = true;
-    }
-
-    pub(crate) fn claim(&mut self, address: Jid) {
-        self.claims.push(address);
-    }
-
-    /// Whether this address, or all of its domain, is the host's.
-    pub(crate) fn is_claimed(&self, address: &Jid) -> bool {
-        self.claims
-            .iter()
-            .any(|claim| claim.as_str() == address.bare_str() || claim.as_str() == address.domain())
-    }
-
-    /// The domains that are claimed as a whole.
-    pub(crate) fn claimed_domains(&self) -> impl Iterator<Item = &str> {
-        self.claims.iter().filter(|claim| claim.local().is_none()).map(Jid::as_str)
     }
 
     /// Who came or went. A host that does not pull misses the newest, never the loop's memory.

@@ -3,10 +3,10 @@
 //! Read first: XEP-0012 section 3. Left out on purpose: who may know ([`crate::features`]).
 
 use crate::im::ctx::Ctx;
-use crate::tables::{AccountChange, LastSeen};
+use crate::tables::{AccountChange, LastSeen, User};
 
 /// A resource of `user` has just become unavailable, and said this or nothing. What matters is when the last one does.
-pub(crate) fn note(ctx: &mut Ctx<'_>, user: &str, status: Option<&str>) {
+pub(crate) fn note(ctx: &mut Ctx<'_>, user: User<'_>, status: Option<&str>) {
     if ctx.tables.sessions.available(user).next().is_some() || !ctx.tables.accounts.exists(user) {
         return;
     }

@@ -13,4 +13,5 @@ pub(crate) mod presence;
 pub(crate) mod push;
 pub(crate) mod removal;
 pub(crate) mod roster;
+pub(crate) mod sender;
 pub(crate) mod subscriptions;

@@ -9,7 +9,7 @@ use crate::im::blocking;
 use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::outbox::Outbound;
-use crate::tables::{AccountChange, OfflineMessage, Untold};
+use crate::tables::{AccountChange, OfflineMessage, Untold, User};
 use crate::xml::ns;
 use crate::xml::writer;
 use crate::xml::{Element, Reader, XmlLimits};
@@ -18,7 +18,7 @@ use crate::xmpp::jid::Jid;
 use crate::xmpp::stanza::{is_fleeting, Stanza};
 
 /// Keeps a message for `user`, if it is worth it and there is room (XEP-0160 section 2: `service-unavailable` else).
-pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(), Condition> {
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: User<'_>, message: &Stanza) -> Result<(), Condition> {
     if !is_kept(&message.element) {
         return Err(Condition::ServiceUnavailable);
     }
@@ -37,7 +37,7 @@ pub(crate) fn store(ctx: &mut Ctx<'_>, user: &str, message: &Stanza) -> Result<(
 /// XEP-0160 section 2: a resource that says that it is available, at no negative priority, gets what waits for its
 /// account, but for what was said by one who is blocked (XEP-0191 3.3). What its stream does not take waits on.
 pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
-    let (Some(user), Some(resource)) = (to.local(), to.resource()) else { return };
+    let (Some(user), Some(resource)) = (User::at(ctx.config, to), to.resource()) else { return };
     let (sessions, accounts) = (&ctx.tables.sessions, &ctx.tables.accounts);
     let willing = sessions.find(user, resource).filter(|s| s.presence.is_some() && s.priority >= 0);
     let (Some(session), Some(offline)) = (willing, accounts.offline(user)) else { return };
@@ -55,7 +55,7 @@ pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
     };
     let last = offline.messages().take_while(send).last().map(|message| message.number);
     last.iter().for_each(|number| ctx.tables.send_offline(user, *number));
-    if let Some(session) = ctx.tables.sessions.at_mut(to).filter(|_| !reads) {
+    if let Some(session) = ctx.tables.session_mut(ctx.config, to).filter(|_| !reads) {
         session.untold.push_back(Untold::Messages);
         ctx.outboxes.put_off(stream);
     }

@@ -14,7 +14,9 @@ use crate::im::events::{Event, Events};
 use crate::im::last_seen;
 use crate::im::offline;
 use crate::outbox::{Hold, Outbound, Outboxes};
-use crate::tables::{Account, Accounts, Blocklist, Session, Sessions, Subscription, Untold};
+use crate::tables::{
+    Account, Accounts, Blocklist, Hosts, Session, Sessions, Subscription, Tables, Untold, User,
+};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::{Element, Reader};
@@ -45,7 +47,7 @@ pub(crate) fn broadcast(
 /// RFC 6121 4.2.2 and 4.4.2: contacts and all of one's own resources are told; a newcomer is told of them.
 fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), StanzaError> {
     let priority = stanza.priority()?;
-    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return Ok(()) };
+    let (Some(user), Some(resource)) = (User::at(ctx.config, from), from.resource()) else { return Ok(()) };
     let written = Broadcast::new(&stanza.element, ns::CLIENT);
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     let is_new = session.presence.is_none();
@@ -67,7 +69,7 @@ fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), Stanz
 
 /// A newcomer is told the rest when it has read what it was told: however much that is, it is no reason to give it up.
 fn put_off(ctx: &mut Ctx<'_>, to: &Jid, untold: VecDeque<Untold>) {
-    if let Some(session) = ctx.tables.sessions.at_mut(to).filter(|_| !untold.is_empty()) {
+    if let Some(session) = ctx.tables.session_mut(ctx.config, to).filter(|_| !untold.is_empty()) {
         session.untold = untold;
         ctx.outboxes.put_off(session.stream);
     }
@@ -75,7 +77,7 @@ fn put_off(ctx: &mut Ctx<'_>, to: &Jid, untold: VecDeque<Untold>) {
 
 /// RFC 6121 4.5.2: all of one's own resources are told, the one that goes included.
 fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
-    let (Some(user), Some(resource)) = (from.local(), from.resource()) else { return };
+    let (Some(user), Some(resource)) = (User::at(ctx.config, from), from.resource()) else { return };
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return };
     let directed = std::mem::take(&mut session.directed);
     let was_available = session.presence.is_some();
@@ -90,7 +92,7 @@ fn unavailable(ctx: &mut Ctx<'_>, from: &Jid, element: &Element) {
 /// The stream is gone: disconnects the session, if it is still on that stream, and tells what priority it had if it was
 /// available.
 pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
-    let (user, resource) = (from.local()?, from.resource()?);
+    let (user, resource) = (User::at(ctx.config, from)?, from.resource()?);
     ctx.tables.sessions.find(user, resource).filter(|session| session.stream == stream)?;
     let priority = leave(ctx, from);
     ctx.tables.sessions.remove(user, resource, stream);
@@ -100,7 +102,7 @@ pub(crate) fn gone(ctx: &mut Ctx<'_>, from: &Jid, stream: Key) -> Option<i8> {
 
 /// RFC 6121 4.5.2: the server says for a resource that it is unavailable. Tells what priority it had if it was not.
 pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
-    let user = from.local()?;
+    let user = User::at(ctx.config, from)?;
     let session = ctx.tables.sessions.find_mut(user, from.resource()?)?;
     let was_available = session.presence.take().is_some();
     let priority = session.priority;
@@ -117,7 +119,7 @@ pub(crate) fn leave(ctx: &mut Ctx<'_>, from: &Jid) -> Option<i8> {
 fn send_unavailable(
     ctx: &mut Ctx<'_>,
     from: &Jid,
-    user: &str,
+    user: User<'_>,
     presence: &Broadcast,
     was_available: bool,
     directed: &[Jid],
@@ -127,7 +129,7 @@ fn send_unavailable(
     }
     let mut post = lend(ctx);
     for to in directed {
-        if !(was_available && sees(post.accounts, from, to) && post.is_there(to)) {
+        if !(was_available && sees(post.config, post.accounts, from, to) && post.is_there(to)) {
             post.deliver(presence, from, to);
         }
     }
@@ -135,7 +137,7 @@ fn send_unavailable(
 
 /// Copies a presence of `user`, or the one kept for `from`, to the contacts that may see it and to all of the user's
 /// own available resources.
-fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Broadcast>) {
+fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: User<'_>, presence: Option<&Broadcast>) {
     let mut post = lend(ctx);
     let Post { accounts, sessions, .. } = post;
     let kept = || from.resource().and_then(|r| sessions.find(user, r)).and_then(|s| s.presence.as_ref());
@@ -155,7 +157,7 @@ fn tell_watchers(ctx: &mut Ctx<'_>, from: &Jid, user: &str, presence: Option<&Br
 }
 
 /// RFC 6121 4.3.2: what a probe to each contact, and to one's other resources, would bring. The host program is asked.
-fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) -> VecDeque<Untold> {
+fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: User<'_>, stream: Key) -> VecDeque<Untold> {
     let mut post = lend(ctx);
     let mut untold = VecDeque::new();
     for session in post.sessions.available(user).filter(|session| session.stream != stream) {
@@ -170,9 +172,11 @@ fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) -> VecDeq
         }
     }
     for (contact, _) in post.accounts.contacts(user).filter(|(_, contact)| contact.subscription.is_to()) {
-        if post.events.is_claimed(contact) {
+        if post.is_service(contact) {
             post.probe(to, contact);
-        } else if let Some(name) = post.config.account(contact).filter(|_| sees(post.accounts, contact, to)) {
+        } else if let Some(name) =
+            User::at(post.config, contact).filter(|_| sees(post.config, post.accounts, contact, to))
+        {
             post.deliver_while_read(name, contact, to, stream, &mut untold);
         }
     }
@@ -182,7 +186,7 @@ fn tell_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key) -> VecDeq
 /// There is room in the outbox of one that has become available: goes on with what it has not been told.
 pub(crate) fn tell_more(ctx: &mut Ctx<'_>, to: &Jid) {
     loop {
-        let Some(session) = ctx.tables.sessions.at_mut(to) else { return };
+        let Some(session) = ctx.tables.session_mut(ctx.config, to) else { return };
         let stream = session.stream;
         if session.untold.is_empty() {
             return;
@@ -202,7 +206,10 @@ pub(crate) fn tell_more(ctx: &mut Ctx<'_>, to: &Jid) {
 /// The presence of a resource as it is now, if it may be seen.
 fn tell_of(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid) {
     let mut post = lend(ctx);
-    let Some(user) = post.config.account(from).filter(|_| sees(post.accounts, from, to)) else { return };
+    let Some(user) = User::at(post.config, from).filter(|_| sees(post.config, post.accounts, from, to))
+    else {
+        return;
+    };
     let session = from.resource().and_then(|resource| post.sessions.find(user, resource));
     if let Some(presence) = session.and_then(|session| session.presence.as_ref()) {
         post.deliver(presence, from, to);
@@ -210,7 +217,7 @@ fn tell_of(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid) {
 }
 
 /// RFC 6121 3.1.3, rule 4: whoever is not answered yet asks again, but for one who is blocked.
-fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key, untold: &mut VecDeque<Untold>) {
+fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: User<'_>, stream: Key, untold: &mut VecDeque<Untold>) {
     let contacts = ctx.tables.accounts.contacts(user).filter(|(_, contact)| contact.request.is_some());
     let asking: Vec<Jid> = contacts.map(|(address, _)| address.clone()).collect();
     for contact in asking {
@@ -225,7 +232,7 @@ fn ask_newcomer(ctx: &mut Ctx<'_>, to: &Jid, user: &str, stream: Key, untold: &m
 /// RFC 6121 3.1.3, rule 4: `contact` asks again, if it still does.
 fn ask(ctx: &mut Ctx<'_>, contact: &Jid, to: &Jid, stream: Key) {
     let accounts = &ctx.tables.accounts;
-    let kept = accounts.contact(to.local().unwrap_or_default(), contact.as_str());
+    let kept = User::at(ctx.config, to).and_then(|user| accounts.contact(user, contact.as_str()));
     let Some(request) = kept.and_then(|kept| kept.request.as_ref()) else { return };
     if !blocking::has_blocked(ctx.config, accounts, to, contact) {
         let request = request.clone().with_attr("to", to.bare_str().to_owned());
@@ -236,7 +243,9 @@ fn ask(ctx: &mut Ctx<'_>, contact: &Jid, to: &Jid, stream: Key) {
 /// RFC 6121 3.1.5: one who may see `owner` from now on gets the current presence of all resources.
 pub(crate) fn share(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
     let mut post = lend(ctx);
-    if let Some(user) = post.config.account(owner).filter(|_| sees(post.accounts, owner, watcher)) {
+    if let Some(user) =
+        User::at(post.config, owner).filter(|_| sees(post.config, post.accounts, owner, watcher))
+    {
         post.deliver_all(user, owner, watcher);
     }
 }
@@ -268,7 +277,8 @@ pub(crate) fn show(ctx: &mut Ctx<'_>, owner: &Jid, unblocked: &Blocklist) {
 
 /// The contacts of `owner` whom a blocklist means, and the resources of contacts that it means by themselves.
 fn meant(ctx: &Ctx<'_>, owner: &Jid, list: &Blocklist, is: fn(Subscription) -> bool) -> Vec<Jid> {
-    let (user, accounts) = (owner.local().unwrap_or_default(), &ctx.tables.accounts);
+    let Some(user) = User::at(ctx.config, owner) else { return Vec::new() };
+    let accounts = &ctx.tables.accounts;
     let contacts = accounts.contacts(user).filter(|(_, contact)| is(contact.subscription));
     let whole = contacts.map(|(address, _)| address).filter(|address| list.means(address.as_str()));
     let is_contact = |bare| accounts.contact(user, bare).is_some_and(|contact| is(contact.subscription));
@@ -280,7 +290,7 @@ fn meant(ctx: &Ctx<'_>, owner: &Jid, list: &Blocklist, is: fn(Subscription) -> b
 
 /// Tells watchers, and those meant that were sent presence in particular, that all resources of `owner` went.
 fn withdraw_all(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&Jid) -> bool) {
-    let Some(user) = ctx.config.account(owner) else { return };
+    let Some(user) = User::at(ctx.config, owner) else { return };
     let mut gone = Vec::new();
     for session in ctx.tables.sessions.of_mut(user) {
         let directed = std::mem::take(&mut session.directed).into_iter();
@@ -306,9 +316,9 @@ fn withdraw_all(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl
 
 /// RFC 6121 4.6.3: presence for somebody in particular. Whoever gets it, and would not hear of it otherwise, is remembered.
 pub(crate) fn direct(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: PresenceType) -> Result<(), StanzaError> {
-    let (Some(user), Some(resource)) = (ctx.config.account(from), from.resource()) else { return Ok(()) };
+    let (Some(user), Some(resource)) = (User::at(ctx.config, from), from.resource()) else { return Ok(()) };
     let post = lend(ctx);
-    let would_hear = sees(post.accounts, from, to) && post.is_there(to);
+    let would_hear = sees(post.config, post.accounts, from, to) && post.is_there(to);
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     if kind == PresenceType::Unavailable {
         session.directed.retain(|other| other != to);
@@ -327,7 +337,7 @@ pub(crate) fn direct(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: PresenceType
 }
 
 /// RFC 6121 4.6.1: `gone` has said goodbye to `to`, an address of `user`, and need not be told when that one goes.
-pub(crate) fn forget(ctx: &mut Ctx<'_>, user: &str, to: &Jid, gone: &Jid) {
+pub(crate) fn forget(ctx: &mut Ctx<'_>, user: User<'_>, to: &Jid, gone: &Jid) {
     for session in ctx.tables.sessions.of_mut(user) {
         if to.resource().map_or(true, |resource| *session.resource == *resource) {
             session.directed.retain(|other| other != gone);
@@ -337,7 +347,7 @@ pub(crate) fn forget(ctx: &mut Ctx<'_>, user: &str, to: &Jid, gone: &Jid) {
 
 /// RFC 6121 8.5.3.1: whether `from` may know that a resource of `user` is there.
 pub(crate) fn is_shared(ctx: &Ctx<'_>, session: &Session, owner: &Jid, from: &Jid) -> bool {
-    sees(&ctx.tables.accounts, owner, from) || is_directed(session, from)
+    sees(ctx.config, &ctx.tables.accounts, owner, from) || is_directed(session, from)
 }
 
 fn is_directed(session: &Session, to: &Jid) -> bool {
@@ -345,17 +355,18 @@ fn is_directed(session: &Session, to: &Jid) -> bool {
 }
 
 /// Whether `watcher` is subscribed to `owner`, or is the same account.
-fn sees(accounts: &Accounts, owner: &Jid, watcher: &Jid) -> bool {
-    owner.bare_str() == watcher.bare_str() || accounts.is_seen_by(owner.local().unwrap_or_default(), watcher)
+fn sees(config: &Config, accounts: &Accounts, owner: &Jid, watcher: &Jid) -> bool {
+    let is_seen = |user| accounts.is_seen_by(user, watcher);
+    owner.bare_str() == watcher.bare_str() || User::at(config, owner).is_some_and(is_seen)
 }
 
 /// RFC 6121 4.3.2 and 4.6.6: answers a probe for an account. `false` if the prober is not to know anything.
 pub(crate) fn answer_probe(ctx: &mut Ctx<'_>, prober: &Jid, to: &Jid, id: Option<&str>) -> bool {
     let mut post = lend(ctx);
     let Post { accounts, sessions, .. } = post;
-    let Some(user) = post.config.account(to).filter(|user| accounts.exists(user)) else { return false };
+    let Some(user) = User::at(post.config, to).filter(|user| accounts.exists(*user)) else { return false };
     let session = to.resource().and_then(|resource| sessions.find(user, resource));
-    if sees(accounts, to, prober) {
+    if sees(post.config, accounts, to, prober) {
         if to.is_bare() && post.deliver_all(user, to, prober) {
             return true;
         }
@@ -395,6 +406,7 @@ fn unavailable_from(from: &Jid) -> Broadcast {
 /// How presence gets to whom it is for.
 struct Post<'a> {
     config: &'a Config,
+    hosts: &'a Hosts,
     accounts: &'a Accounts,
     sessions: &'a Sessions,
     outboxes: &'a mut Outboxes,
@@ -403,7 +415,8 @@ struct Post<'a> {
 
 fn lend<'c>(ctx: &'c mut Ctx<'_>) -> Post<'c> {
     let Ctx { config, tables, outboxes, events, .. } = ctx;
-    Post { config, accounts: &tables.accounts, sessions: &tables.sessions, outboxes, events }
+    let Tables { hosts, accounts, sessions, .. } = &**tables;
+    Post { config, hosts, accounts, sessions, outboxes, events }
 }
 
 impl Post<'_> {
@@ -419,6 +432,10 @@ impl Post<'_> {
         self.events.stanza(probe);
     }
 
+    fn is_service(&self, address: &Jid) -> bool {
+        self.hosts.service_at(address).is_some()
+    }
+
     fn are_parted(&self, one: &Jid, other: &Jid) -> bool {
         blocking::are_parted(self.config, self.accounts, one, other)
     }
@@ -432,10 +449,10 @@ impl Post<'_> {
 
     /// Copies a presence to an address: all available resources of a bare one, the one resource of a full one.
     fn copy(&mut self, presence: &Broadcast, from: &Jid, to: &Jid) {
-        if self.events.is_claimed(to) {
+        if self.is_service(to) {
             return self.hand_over(presence, to);
         }
-        let Some(user) = self.config.account(to) else { return };
+        let Some(user) = User::at(self.config, to) else { return };
         for session in self.sessions.of(user).iter().filter(|session| is_meant(session, to)) {
             let hold = Hold::Presence(from.as_str());
             self.outboxes.send(session.stream, Outbound::Broadcast(presence, to.as_str(), hold));
@@ -443,7 +460,7 @@ impl Post<'_> {
     }
 
     /// Copies the last presence of each available resource of `owner` to an address. `false` if there is none.
-    fn deliver_all(&mut self, user: &str, owner: &Jid, to: &Jid) -> bool {
+    fn deliver_all(&mut self, user: User<'_>, owner: &Jid, to: &Jid) -> bool {
         let mut any = false;
         for session in self.sessions.available(user) {
             let (Some(presence), Ok(from)) = (&session.presence, owner.with_resource(&session.resource))
@@ -459,7 +476,7 @@ impl Post<'_> {
     /// The same for a newcomer as far as it reads; what is left is noted.
     fn deliver_while_read(
         &mut self,
-        user: &str,
+        user: User<'_>,
         owner: &Jid,
         to: &Jid,
         stream: Key,
@@ -481,7 +498,7 @@ impl Post<'_> {
     /// Whether a broadcast to the account reaches whoever is at this address of it.
     fn is_there(&self, to: &Jid) -> bool {
         let available = |resource| {
-            let session = self.config.account(to).and_then(|user| self.sessions.find(user, resource));
+            let session = User::at(self.config, to).and_then(|user| self.sessions.find(user, resource));
             session.is_some_and(|session| session.presence.is_some())
         };
         to.resource().map_or(true, available)

@@ -6,7 +6,7 @@
 
 use crate::im::ctx::Ctx;
 use crate::outbox::{Hold, Outbound};
-use crate::tables::Session;
+use crate::tables::{Session, User};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::Element;
@@ -14,7 +14,7 @@ use crate::xmpp::jid::Jid;
 
 /// Sends a payload to those resources of `owner` that want it.
 pub(crate) fn send(ctx: &mut Ctx<'_>, owner: &Jid, payload: Element, wants: fn(&Session) -> bool) {
-    let user = owner.local().unwrap_or_default();
+    let Some(user) = User::at(ctx.config, owner) else { return };
     // A number that no other push has is as good an id.
     let id = ctx.random.token().unwrap_or_else(|_| ctx.outboxes.stanzas().to_string());
     let push = Element::new("iq", ns::CLIENT).with_attr("type", "set").with_attr("id", id).with(payload);

@@ -5,7 +5,7 @@
 use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::subscriptions::Cancellation;
-use crate::tables::{AccountChange, NotRecorded};
+use crate::tables::{AccountChange, NotRecorded, User};
 use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
@@ -16,8 +16,10 @@ use crate::xmpp::slab::Key;
 /// has happened, and if it was, nobody who takes one of the names later finds anything that was for another.
 pub(crate) fn remove_accounts(ctx: &mut Ctx<'_>, gone: &[Jid]) -> Result<(), NotRecorded> {
     let ends: Vec<End> = gone.iter().map(|address| End::of(ctx, address)).collect();
-    let removed = gone.iter().filter_map(|address| Some((address.local()?, AccountChange::Removed)));
-    let known = ends.iter().flat_map(|end| &end.cancellations).filter_map(Cancellation::change);
+    let config = ctx.config;
+    let removed =
+        gone.iter().filter_map(|address| Some((User::at(config, address)?, AccountChange::Removed)));
+    let known = ends.iter().flat_map(|end| &end.cancellations).filter_map(|c| c.change(config));
     ctx.tables.change_all(removed.chain(known).collect())?;
     ends.iter().for_each(|end| end.tell(ctx));
     Ok(())
@@ -33,7 +35,8 @@ struct End {
 
 impl End {
     fn of(ctx: &Ctx<'_>, address: &Jid) -> Self {
-        let contacts = ctx.tables.accounts.contacts(address.local().unwrap_or_default());
+        let user = User::at(ctx.config, address).into_iter();
+        let contacts = user.flat_map(|user| ctx.tables.accounts.contacts(user));
         let watchers = contacts.filter(|(_, contact)| contact.subscription.is_from());
         let watchers = watchers.map(|(watcher, _)| watcher.clone()).collect();
         Self { address: address.clone(), watchers, cancellations: Cancellation::all_of(ctx, address) }
@@ -43,7 +46,8 @@ impl End {
         for watcher in &self.watchers {
             presence::withdraw(ctx, &self.address, watcher);
         }
-        let streams = withdraw(ctx, self.address.local().unwrap_or_default(), None);
+        let Some(user) = User::at(ctx.config, &self.address) else { return };
+        let streams = withdraw(ctx, user, None);
         self.cancellations.iter().for_each(|cancellation| cancellation.tell(ctx));
         end(ctx, &streams, StreamError::AccountRemoved);
     }
@@ -53,7 +57,7 @@ impl End {
 /// are sent now.
 pub(crate) fn end_sessions(
     ctx: &mut Ctx<'_>,
-    user: &str,
+    user: User<'_>,
     resource: Option<&str>,
     error: StreamError,
 ) -> usize {
@@ -63,12 +67,12 @@ pub(crate) fn end_sessions(
 }
 
 /// Says for the sessions of an account, or of one resource, that they are unavailable. Tells which streams they are on.
-fn withdraw(ctx: &mut Ctx<'_>, user: &str, resource: Option<&str>) -> Vec<Key> {
+fn withdraw(ctx: &mut Ctx<'_>, user: User<'_>, resource: Option<&str>) -> Vec<Key> {
     let sessions = ctx.tables.sessions.of(user).iter();
     let meant = sessions.filter(|session| resource.map_or(true, |resource| *session.resource == *resource));
     let meant: Vec<_> = meant.map(|session| (session.resource.clone(), session.stream)).collect();
     for (resource, _) in &meant {
-        if let Ok(address) = Jid::new(Some(user), ctx.config.domain(), Some(resource)) {
+        if let Ok(address) = Jid::new(Some(user.as_str()), ctx.config.domain(), Some(resource)) {
             presence::leave(ctx, &address);
         }
     }

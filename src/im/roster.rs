@@ -6,7 +6,7 @@
 
 use crate::im::ctx::Ctx;
 use crate::im::push;
-use crate::tables::{AccountChange, Contact, Item};
+use crate::tables::{AccountChange, Contact, Item, User};
 use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
@@ -15,7 +15,7 @@ use crate::xmpp::jid::Jid;
 /// Adds, changes or removes a contact of `owner`, if there is room for it. Nobody is told yet.
 pub(crate) fn change(
     ctx: &mut Ctx<'_>,
-    owner: &str,
+    owner: User<'_>,
     address: &Jid,
     contact: Option<Contact>,
 ) -> Result<(), StanzaError> {
@@ -27,7 +27,7 @@ pub(crate) fn change(
 /// takes the other's room.
 pub(crate) fn check_room(
     ctx: &Ctx<'_>,
-    owner: &str,
+    owner: User<'_>,
     address: &Jid,
     contact: Option<&Contact>,
 ) -> Result<(), StanzaError> {
@@ -49,7 +49,7 @@ pub(crate) fn check_room(
 
 /// RFC 6121 2.1.6: tells all interested resources of `owner` what a contact is now.
 pub(crate) fn push(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid) {
-    let user = owner.local().unwrap_or_default();
+    let Some(user) = User::at(ctx.config, owner) else { return };
     if ctx.tables.sessions.interested(user).next().is_none() {
         return;
     }
@@ -65,7 +65,7 @@ pub(crate) fn push(ctx: &mut Ctx<'_>, owner: &Jid, address: &Jid) {
 }
 
 /// What the items of `user` are, in short.
-pub(crate) fn version(ctx: &Ctx<'_>, user: &str) -> String {
+pub(crate) fn version(ctx: &Ctx<'_>, user: User<'_>) -> String {
     ctx.tables.accounts.roster(user).map(|roster| roster.version()).unwrap_or_default()
 }
 

@@ -5,14 +5,15 @@
 //! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
 
 use crate::im::blocking;
-use crate::im::ctx::{Ctx, Owner};
+use crate::im::ctx::Ctx;
 use crate::im::presence;
 use crate::im::roster;
 use crate::outbox::{Hold, Outbound};
-use crate::tables::{AccountChange, Contact, NotRecorded, Step, Subscription};
+use crate::tables::{AccountChange, Contact, Destination, NotRecorded, Step, Subscription, User};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::Element;
+use crate::xmpp::config::Config;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
@@ -99,10 +100,10 @@ pub(crate) fn handle(
 }
 
 fn check_reachable(ctx: &Ctx<'_>, to: &Jid) -> Result<(), Condition> {
-    match ctx.owner_of(to) {
-        Owner::Account(_) | Owner::Claimed => Ok(()),
-        Owner::Host => Err(Condition::ServiceUnavailable),
-        Owner::Elsewhere => Err(Condition::RemoteServerNotFound),
+    match ctx.destination(to) {
+        Destination::Account(_) | Destination::Service(_) => Ok(()),
+        Destination::Host => Err(Condition::ServiceUnavailable),
+        Destination::Remote(_) => Err(Condition::RemoteServerNotFound),
     }
 }
 
@@ -114,11 +115,12 @@ fn record<'t>(
     let transitions: Vec<_> =
         transitions.filter(|transition| transition.before != transition.after).collect();
     for transition in &transitions {
-        roster::check_room(ctx, transition.user(), &transition.contact, Some(&transition.after))?;
+        let Some(user) = transition.user(ctx.config) else { continue };
+        roster::check_room(ctx, user, &transition.contact, Some(&transition.after))?;
     }
-    Ok(ctx.tables.change_all(
-        transitions.into_iter().map(|transition| (transition.user(), transition.change())).collect(),
-    )?)
+    let config = ctx.config;
+    let changes = transitions.into_iter().filter_map(|t| Some((t.user(config)?, t.change())));
+    Ok(ctx.tables.change_all(changes.collect())?)
 }
 
 /// RFC 6121 3.1.2, 3.1.5, 3.2.2 and 3.3.2: the sender's side.
@@ -142,13 +144,13 @@ enum Recipient {
 
 impl Recipient {
     fn of(ctx: &Ctx<'_>, stanza: &SubscriptionStanza) -> Result<Self, Condition> {
-        match ctx.owner_of(&stanza.to) {
-            Owner::Claimed if ctx.events.has_room() => Ok(Self::HostProgram),
-            Owner::Claimed => Err(Condition::ResourceConstraint),
-            Owner::Account(user) if ctx.tables.accounts.exists(user) => {
+        match ctx.destination(&stanza.to) {
+            Destination::Service(_) if ctx.events.has_room() => Ok(Self::HostProgram),
+            Destination::Service(_) => Err(Condition::ResourceConstraint),
+            Destination::Account(user) if ctx.tables.accounts.exists(user) => {
                 Ok(Self::Account(Transition::of_recipient(ctx, stanza)))
             }
-            Owner::Account(_) | Owner::Host | Owner::Elsewhere => Ok(Self::Nowhere),
+            Destination::Account(_) | Destination::Host | Destination::Remote(_) => Ok(Self::Nowhere),
         }
     }
 
@@ -189,7 +191,7 @@ fn tell(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza, recipient: &Recipient) {
 
 /// RFC 6121 2.2: requests go to those who are available, the rest to those who have the roster.
 fn deliver(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza) {
-    let user = stanza.to.local().unwrap_or_default();
+    let Some(user) = User::at(ctx.config, &stanza.to) else { return };
     let sessions = ctx.tables.sessions.of(user).iter();
     let streams: Vec<Key> = sessions
         .filter(|session| match stanza.kind {
@@ -228,12 +230,12 @@ pub(crate) struct Cancellation {
 impl Cancellation {
     /// One that is to be said to `contact`, whom `owner` has had in this state.
     pub(crate) fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, left: Subscription) -> Self {
-        match ctx.owner_of(contact) {
-            Owner::Account(user) if ctx.tables.accounts.exists(user) => {
+        match ctx.destination(contact) {
+            Destination::Account(user) if ctx.tables.accounts.exists(user) => {
                 Self::in_roster(ctx, Transition::into(ctx, contact, owner, |same| same))
             }
-            Owner::Claimed => Self::to_host_program(owner, contact, left),
-            Owner::Account(_) | Owner::Host | Owner::Elsewhere => {
+            Destination::Service(_) => Self::to_host_program(owner, contact, left),
+            Destination::Account(_) | Destination::Host | Destination::Remote(_) => {
                 Self { stanzas: Vec::new(), transition: None }
             }
         }
@@ -269,11 +271,13 @@ impl Cancellation {
     /// XEP-0077 3.2: those that are to be said when the account of `gone` ends.
     pub(crate) fn all_of(ctx: &Ctx<'_>, gone: &Jid) -> Vec<Self> {
         let accounts = &ctx.tables.accounts;
-        let contacts = accounts.contacts(gone.local().unwrap_or_default());
-        let claimed = contacts.filter(|(address, _)| ctx.owner_of(address) == Owner::Claimed);
+        let user = User::at(ctx.config, gone).into_iter();
+        let contacts = user.flat_map(|user| accounts.contacts(user));
+        let is_service = |address: &Jid| ctx.tables.hosts.service_at(address).is_some();
+        let claimed = contacts.filter(|(address, _)| is_service(address));
         let claimed = claimed.map(|(address, c)| Self::to_host_program(gone, address, c.subscription));
         let knows = accounts.who_know(gone.as_str()).into_iter();
-        let knows = knows.filter_map(|name| Jid::new(Some(name), gone.domain(), None).ok());
+        let knows = knows.filter_map(|name| Jid::new(Some(name.as_str()), gone.domain(), None).ok());
         knows.map(|owner| Self::for_good(ctx, &owner, gone)).chain(claimed).collect()
     }
 
@@ -282,7 +286,7 @@ impl Cancellation {
         let mut transition = Transition::into(ctx, owner, gone, |same| same);
         transition.after.approved = false;
         let mut cancellation = Self::in_roster(ctx, transition);
-        if ctx.owner_of(owner) == Owner::Claimed {
+        if ctx.tables.hosts.service_at(owner).is_some() {
             // The host program gets its own.
             cancellation.stanzas.clear();
         }
@@ -290,18 +294,18 @@ impl Cancellation {
     }
 
     /// What is to be recorded before it is said, with the account that it is of.
-    pub(crate) fn change(&self) -> Option<(&str, AccountChange)> {
+    pub(crate) fn change(&self, config: &Config) -> Option<(User<'_>, AccountChange)> {
         let transition =
             self.transition.as_ref().filter(|transition| transition.before != transition.after)?;
-        Some((transition.user(), transition.change()))
+        Some((transition.user(config)?, transition.change()))
     }
 
     /// Tells it.
     pub(crate) fn tell(&self, ctx: &mut Ctx<'_>) {
         for stanza in &self.stanzas {
-            match ctx.owner_of(&stanza.to) {
-                Owner::Claimed if ctx.events.has_room() => stanza.hand_over(ctx),
-                Owner::Claimed => log::error!("the host program misses that {} parts", stanza.from),
+            match ctx.destination(&stanza.to) {
+                Destination::Service(_) if ctx.events.has_room() => stanza.hand_over(ctx),
+                Destination::Service(_) => log::error!("the host program misses that {} parts", stanza.from),
                 _ => deliver(ctx, stanza),
             }
         }
@@ -317,13 +321,13 @@ impl Cancellation {
 /// RFC 6121 4.3.2, rule 1: `prober` wants to see somebody who does not let it. If it believes that it may, it is told.
 pub(crate) fn deny(ctx: &mut Ctx<'_>, prober: &Jid, somebody: &Jid, id: Option<&str>) {
     let (prober, somebody) = (prober.to_bare(), somebody.to_bare());
-    let believes = match ctx.owner_of(&prober) {
-        Owner::Account(user) => {
+    let believes = match ctx.destination(&prober) {
+        Destination::Account(user) => {
             let contact = ctx.tables.accounts.contact(user, somebody.as_str());
             contact.is_some_and(|contact| contact.subscription.is_to())
         }
-        Owner::Claimed => true,
-        Owner::Host | Owner::Elsewhere => false,
+        Destination::Service(_) => true,
+        Destination::Host | Destination::Remote(_) => false,
     };
     if believes {
         let mut stanza = SubscriptionStanza::new(&somebody, &prober, SubscriptionType::Unsubscribed);
@@ -339,8 +343,9 @@ pub(crate) fn deny(ctx: &mut Ctx<'_>, prober: &Jid, somebody: &Jid, id: Option<&
 pub(crate) fn agree(ctx: &mut Ctx<'_>, watcher: &Jid, watched: &Jid) -> Result<(), NotRecorded> {
     let to = Transition::into(ctx, watcher, watched, Subscription::with_to);
     let from = Transition::into(ctx, watched, watcher, Subscription::with_from);
-    let changes = [&to, &from].map(|transition| (transition.user(), transition.change()));
-    ctx.tables.change_all(changes.into())?;
+    let config = ctx.config;
+    let changes = [&to, &from].into_iter().filter_map(|t| Some((t.user(config)?, t.change())));
+    ctx.tables.change_all(changes.collect())?;
     from.push(ctx);
     to.push(ctx);
     if to.before != to.after {
@@ -362,8 +367,9 @@ struct Transition {
 
 impl Transition {
     fn new(ctx: &Ctx<'_>, owner: &Jid, contact: &Jid, step: impl FnOnce(&Contact) -> Step) -> Self {
-        let user = owner.local().unwrap_or_default();
-        let before = ctx.tables.accounts.contact(user, contact.as_str()).cloned().unwrap_or_default();
+        let user = User::at(ctx.config, owner);
+        let before = user.and_then(|user| ctx.tables.accounts.contact(user, contact.as_str()));
+        let before = before.cloned().unwrap_or_default();
         let step = step(&before);
         let after = before.after(step);
         Self { owner: owner.clone(), contact: contact.clone(), before, after, step }
@@ -371,7 +377,7 @@ impl Transition {
 
     /// The sender's, if it has a roster here.
     fn of_sender(ctx: &Ctx<'_>, stanza: &SubscriptionStanza) -> Option<Self> {
-        let Owner::Account(_) = ctx.owner_of(&stanza.from) else { return None };
+        let Destination::Account(_) = ctx.destination(&stanza.from) else { return None };
         let step = |contact: &Contact| contact.subscription.outbound(stanza.kind);
         let mut transition = Self::new(ctx, &stanza.from, &stanza.to, step);
         if stanza.kind == SubscriptionType::Unsubscribed {
@@ -409,9 +415,9 @@ impl Transition {
         Self::new(ctx, owner, contact, step)
     }
 
-    /// Whose roster, by localpart.
-    fn user(&self) -> &str {
-        self.owner.local().unwrap_or_default()
+    /// Whose roster, which is one of ours.
+    fn user(&self, config: &Config) -> Option<User<'_>> {
+        User::at(config, &self.owner)
     }
 
     fn change(&self) -> AccountChange {

@@ -5,8 +5,10 @@
 
 use super::router;
 use crate::features::{Answer, Login, Route, Target, FEATURES};
-use crate::im::ctx::{Ctx, Owner};
+use crate::im::ctx::Ctx;
 use crate::im::presence;
+use crate::im::sender::Sender;
+use crate::tables::Destination;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StreamError};
 use crate::xmpp::jid::Jid;
@@ -32,7 +34,7 @@ pub(crate) fn before_login(
     let Kind::Iq(kind @ (IqType::Get | IqType::Set)) = stanza.kind else {
         return Err(StreamError::NotAuthorized);
     };
-    if !stanza.to.as_ref().map_or(true, |to| ctx.owner_of(to) == Owner::Host) {
+    if !stanza.to.as_ref().map_or(true, |to| ctx.destination(to) == Destination::Host) {
         return Err(StreamError::NotAuthorized);
     }
     let payload = stanza.payload().ok_or(StreamError::NotAuthorized)?;
@@ -69,23 +71,23 @@ pub(crate) fn element(
 
 /// RFC 6121 section 8, the part before routing: what is for the server or the sender's own account is answered here,
 /// what is for others goes on.
-pub(crate) fn dispatch(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) {
+pub(crate) fn dispatch(ctx: &mut Ctx<'_>, sender: &Sender<'_>, stanza: &Stanza) {
+    let from = sender.address();
     if stanza.to.as_ref().is_some_and(|to| router::is_stopped(ctx, from, to, stanza)) {
         return;
     }
-    let own = |to: &Jid| to.as_str() == from.bare_str();
     let target = match &stanza.to {
         None => Target::Account,
-        Some(to) if own(to) => Target::Account,
-        Some(to) => match (ctx.owner_of(to), stanza.kind) {
-            (Owner::Host, _) => Target::Host,
-            (Owner::Account(_), Kind::Iq(_)) if to.is_bare() => Target::Other,
-            (Owner::Account(_), Kind::Iq(kind)) => return to_resource(ctx, from, to, kind, stanza),
+        Some(to) if sender.is_own_account(to) => Target::Account,
+        Some(to) => match (ctx.destination(to), stanza.kind) {
+            (Destination::Host, _) => Target::Host,
+            (Destination::Account(_), Kind::Iq(_)) if to.is_bare() => Target::Other,
+            (Destination::Account(_), Kind::Iq(kind)) => return to_resource(ctx, from, to, kind, stanza),
             _ => return router::route(ctx, from, to, stanza),
         },
     };
     match (stanza.kind, &stanza.to) {
-        (Kind::Iq(kind), _) => request(ctx, from, target, kind, stanza),
+        (Kind::Iq(kind), _) => request(ctx, sender, target, kind, stanza),
         (Kind::Presence(kind), None) => {
             if let Err(error) = presence::broadcast(ctx, from, kind, stanza) {
                 router::refuse(ctx, from, stanza, &error);
@@ -109,15 +111,15 @@ fn to_resource(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: IqType, stanza: &S
 }
 
 /// An IQ that the server answers itself, for the host or on behalf of an account.
-fn request(ctx: &mut Ctx<'_>, from: &Jid, target: Target, kind: IqType, stanza: &Stanza) {
+fn request(ctx: &mut Ctx<'_>, sender: &Sender<'_>, target: Target, kind: IqType, stanza: &Stanza) {
     let Some(payload) = stanza.payload() else { return };
     let handler = FEATURES.iter().find_map(|feature| find(feature.iq, &target, kind, payload));
     let done = match handler {
-        Some(handler) => handler(ctx, from, stanza),
+        Some(handler) => handler(ctx, sender, stanza),
         None => Err(Condition::ServiceUnavailable.into()),
     };
     if let Some(answer) = answer(stanza, done) {
-        router::answer_to(ctx, from, answer);
+        router::answer_to(ctx, sender.address(), answer);
     }
 }
 

@@ -7,13 +7,13 @@
 
 use crate::im::blocking;
 use crate::im::carbons;
-use crate::im::ctx::{Ctx, Owner};
+use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::im::offline;
 use crate::im::presence;
 use crate::im::subscriptions;
 use crate::outbox::Unacknowledged;
-use crate::tables::Session;
+use crate::tables::{Destination, Session, User};
 use crate::xml::ns;
 use crate::xml::{Element, Node};
 use crate::xmpp::error::{Condition, StanzaError};
@@ -41,17 +41,20 @@ fn presence(
     kind: PresenceType,
     stanza: &Stanza,
 ) -> Result<(), StanzaError> {
-    match (kind, ctx.owner_of(to)) {
+    match (kind, ctx.destination(to)) {
         (PresenceType::Subscription(kind), _) => {
             return subscriptions::handle(ctx, from, to, kind, stanza);
         }
-        (PresenceType::Probe, Owner::Account(_)) => {
+        (PresenceType::Probe, Destination::Account(_)) => {
             probe(ctx, from, to, stanza.element.attr("id"));
             return Ok(());
         }
         // RFC 6121 4.3: no probe is answered with an error.
-        (PresenceType::Probe, Owner::Host | Owner::Elsewhere) => return Ok(()),
-        (PresenceType::Available | PresenceType::Unavailable, Owner::Account(_) | Owner::Claimed) => {
+        (PresenceType::Probe, Destination::Host | Destination::Remote(_)) => return Ok(()),
+        (
+            PresenceType::Available | PresenceType::Unavailable,
+            Destination::Account(_) | Destination::Service(_),
+        ) => {
             presence::direct(ctx, from, to, kind)?;
         }
         _ => (),
@@ -67,12 +70,12 @@ fn probe(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, id: Option<&str>) {
 }
 
 fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(), Condition> {
-    match ctx.owner_of(to) {
-        Owner::Claimed if ctx.events.stanza(stanza.element.clone()) => Ok(()),
-        Owner::Claimed => Err(Condition::ResourceConstraint),
-        Owner::Account(user) => to_account(ctx, user, from, to, stanza),
-        Owner::Host => Err(Condition::ServiceUnavailable),
-        Owner::Elsewhere => Err(Condition::RemoteServerNotFound),
+    match ctx.destination(to) {
+        Destination::Service(_) if ctx.events.stanza(stanza.element.clone()) => Ok(()),
+        Destination::Service(_) => Err(Condition::ResourceConstraint),
+        Destination::Account(user) => to_account(ctx, user, from, to, stanza),
+        Destination::Host => Err(Condition::ServiceUnavailable),
+        Destination::Remote(_) => Err(Condition::RemoteServerNotFound),
     }
 }
 
@@ -93,7 +96,7 @@ pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, given: &Unacknowl
     if is_stopped(ctx, &from, &to, &stanza) {
         return;
     }
-    let user = to.local().unwrap_or_default();
+    let Some(user) = User::at(ctx.config, &to) else { return };
     // One that had waited before, for the account or for a lost stream's, went to that stream alone.
     let is_noted = delay::is_noted(ctx.config, &stanza.element);
     let had_waited = is_noted && !given.is_delayed;
@@ -132,22 +135,28 @@ pub(crate) fn refuse(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza, error: &Sta
 
 /// Sends an answer of ours back to the full address that asked; one that is gone needs none (RFC 6120 8.2.3).
 pub(crate) fn answer_to(ctx: &mut Ctx<'_>, to: &Jid, answer: Element) {
-    match ctx.owner_of(to) {
-        Owner::Claimed => {
+    match ctx.destination(to) {
+        Destination::Service(_) => {
             ctx.events.stanza(answer);
         }
-        Owner::Account(user) => {
+        Destination::Account(user) => {
             if let Some(session) = to.resource().and_then(|resource| ctx.tables.sessions.find(user, resource))
             {
                 ctx.outboxes.send(session.stream, &answer);
             }
         }
-        Owner::Host | Owner::Elsewhere => (),
+        Destination::Host | Destination::Remote(_) => (),
     }
 }
 
 /// RFC 6121 8.5: a local user.
-fn to_account(ctx: &mut Ctx<'_>, user: &str, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(), Condition> {
+fn to_account(
+    ctx: &mut Ctx<'_>,
+    user: User<'_>,
+    from: &Jid,
+    to: &Jid,
+    stanza: &Stanza,
+) -> Result<(), Condition> {
     if !ctx.tables.accounts.exists(user) {
         return no_such_user(stanza);
     }
@@ -171,7 +180,7 @@ fn to_account(ctx: &mut Ctx<'_>, user: &str, from: &Jid, to: &Jid, stanza: &Stan
 /// request may show that it is there; and what only a server may say of a roster (2.1.6), no other client may say.
 fn is_hidden(ctx: &Ctx<'_>, session: &Session, from: &Jid, to: &Jid, stanza: &Stanza) -> bool {
     let Kind::Iq(kind) = stanza.kind else { return false };
-    if ctx.owner_of(from) == Owner::Claimed {
+    if ctx.tables.hosts.service_at(from).is_some() {
         return false;
     }
     let is_request = matches!(kind, IqType::Get | IqType::Set);
@@ -196,7 +205,7 @@ fn no_such_user(stanza: &Stanza) -> Result<(), Condition> {
 }
 
 /// RFC 6121 8.5.2: a bare address.
-fn to_bare(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Condition> {
+fn to_bare(ctx: &mut Ctx<'_>, user: User<'_>, stanza: &Stanza) -> Result<(), Condition> {
     match stanza.kind {
         Kind::Message(kind) => message_to_bare(ctx, user, kind, stanza),
         Kind::Presence(kind) => presence_to_bare(ctx, user, kind, stanza),
@@ -208,7 +217,7 @@ fn to_bare(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Conditi
 /// all of them. One of negative priority never gets it.
 fn message_to_bare(
     ctx: &mut Ctx<'_>,
-    user: &str,
+    user: User<'_>,
     kind: MessageType,
     stanza: &Stanza,
 ) -> Result<(), Condition> {
@@ -242,7 +251,7 @@ fn message_to_bare(
 /// RFC 6121 8.5.2.1.2: presence for an account goes to all of its available resources.
 fn presence_to_bare(
     ctx: &mut Ctx<'_>,
-    user: &str,
+    user: User<'_>,
     kind: PresenceType,
     stanza: &Stanza,
 ) -> Result<(), Condition> {
@@ -259,7 +268,7 @@ fn presence_to_bare(
 }
 
 /// RFC 6121 8.5.3.2: nobody is connected under this full address. A chat goes on with the account, the rest does not.
-fn to_absent_resource(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<(), Condition> {
+fn to_absent_resource(ctx: &mut Ctx<'_>, user: User<'_>, stanza: &Stanza) -> Result<(), Condition> {
     match stanza.kind {
         Kind::Message(MessageType::Chat) => to_bare(ctx, user, stanza),
         Kind::Message(MessageType::Error) | Kind::Presence(_) => Ok(()),
@@ -268,7 +277,7 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: &str, stanza: &Stanza) -> Result<
 }
 
 /// Whether one of them takes it. The account's other resources may get copies then.
-fn to_streams(ctx: &mut Ctx<'_>, user: &str, streams: &[Key], stanza: &Stanza) -> bool {
+fn to_streams(ctx: &mut Ctx<'_>, user: User<'_>, streams: &[Key], stanza: &Stanza) -> bool {
     let mut taken = false;
     for &stream in streams {
         taken |= ctx.outboxes.send(stream, &stanza.element);

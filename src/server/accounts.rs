@@ -10,7 +10,7 @@ use crate::im::ctx::{Ctx, Now};
 use crate::im::removal;
 use crate::storage::{Export, LIMITS};
 use crate::tables::portable::{read_account, ReadAccount};
-use crate::tables::{AccountChange, AccountError, Credential, StorageStatus, SALT_BYTES};
+use crate::tables::{AccountChange, AccountError, Credential, StorageStatus, User, SALT_BYTES};
 use crate::xml::{Element, Node, Reader};
 use crate::xmpp::config::Config;
 use crate::xmpp::jid::Jid;
@@ -73,7 +73,8 @@ impl Server {
     pub fn set_password(&mut self, name: &str, password: &str) -> Result<(), AccountError> {
         let address = self.address_of(name)?;
         let salt = self.salt()?;
-        self.tables.set_password(address.local().unwrap_or_default(), password, &salt)
+        let user = User::at(&self.config, &address).ok_or(AccountError::BadName)?;
+        self.tables.set_password(user, password, &salt)
     }
 
     /// Ends an account and its streams, and forgets all that was kept for it.
@@ -135,11 +136,11 @@ impl Server {
             moved(&element, &|domain| config.is_alias(domain) || also == Some(domain), config.domain());
         let user = read_account(&element).ok_or(ImportError::NoAccount)?;
         let address = self.address_of(&user.name)?;
-        let name = address.local().unwrap_or_default();
-        if self.tables.accounts.exists(name) {
-            return Err(AccountError::Exists.into());
-        }
-        let changes = self.changes_of(user)?.into_iter().map(|change| (name, change)).collect();
+        let name = User::at(&self.config, &address).ok_or(AccountError::BadName)?;
+        self.tables.check_free(name)?;
+        let changes = self.changes_of(user)?;
+        let name = User::at(&self.config, &address).ok_or(AccountError::BadName)?;
+        let changes = changes.into_iter().map(|change| (name, change)).collect();
         self.tables.change_all(changes).map_err(|_| AccountError::NotRecorded.into())
     }
 
@@ -197,7 +198,7 @@ impl Server {
 
 /// The account goes, with all that belongs to it.
 fn remove(ctx: &mut Ctx<'_>, address: &Jid) -> Result<(), AccountError> {
-    let user = address.local().unwrap_or_default();
+    let user = User::at(ctx.config, address).ok_or(AccountError::BadName)?;
     if !ctx.tables.accounts.exists(user) {
         return Err(AccountError::Unknown);
     }
@@ -279,7 +280,7 @@ mod tests {
         let mut new = server("chat.lan");
         assert_eq!(import(&mut new, &text, None), [""; 0]);
         assert_eq!(exported(&new), text);
-        assert!(new.tables.accounts.has_password("罗密欧", "<pass> '罗密欧'\"&"));
+        assert!(new.tables.accounts.has_password("罗密欧".into(), "<pass> '罗密欧'\"&"));
         let again = import(&mut new, &text, None);
         assert!(again.len() == 3 && again[0] == "juliet: the name is taken", "{again:?}");
     }
@@ -330,10 +331,14 @@ mod tests {
         ];
         assert_eq!(refused, wanted);
         let accounts = &server.tables.accounts;
-        assert!(accounts.has_password("plain", "secret") && accounts.keys("plain").fit("secret"));
-        assert!(accounts.contact("plain", "x@elsewhere").is_some_and(|contact| contact.groups == ["g"]));
+        assert!(
+            accounts.has_password("plain".into(), "secret") && accounts.keys("plain".into()).fit("secret")
+        );
+        assert!(accounts
+            .contact("plain".into(), "x@elsewhere")
+            .is_some_and(|contact| contact.groups == ["g"]));
         // RFC 5802 section 5.
-        assert!(accounts.keys("keys").fit("pencil"));
+        assert!(accounts.keys("keys".into()).fit("pencil"));
     }
 
     #[test]
@@ -351,7 +356,7 @@ mod tests {
         assert_eq!(server.remove_account("b", now), Err(AccountError::Unknown));
         assert_eq!(server.set_password("b", "x"), Err(AccountError::Unknown));
         server.set_password("A", "other").unwrap();
-        assert!(server.tables.accounts.has_password("a", "other"));
+        assert!(server.tables.accounts.has_password("a".into(), "other"));
         server.remove_account("A", now).unwrap();
         let flush = server.flush(now).unwrap();
         let outgoing = flush.outgoing(id);
@@ -370,7 +375,7 @@ mod tests {
         assert!(server.reconfigure(config));
         assert!(server.config().registration && server.config().limits.outbox_bytes > 1);
         server.add_account("a", "secret").unwrap();
-        assert!(!server.tables.accounts.has_digest("a", "id", &crate::legacy_digest("id", "secret")));
+        assert!(!server.tables.accounts.has_digest("a".into(), "id", &crate::legacy_digest("id", "secret")));
         assert!(server.open(crate::Opening::client(crate::Peer::default()), Now::default()).is_some());
         assert!(server.open(crate::Opening::client(crate::Peer::default()), Now::default()).is_none());
         assert!(!server.reconfigure(Config::new("other").unwrap()));

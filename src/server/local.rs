@@ -8,13 +8,14 @@ use std::fmt;
 use super::Server;
 use crate::im::ctx::Now;
 use crate::im::events::Event;
+use crate::im::sender::Sender;
 use crate::im::subscriptions;
-use crate::routing::dispatch;
-use crate::tables::{AccountError, SALT_BYTES};
+use crate::routing::{dispatch, incoming};
+use crate::tables::{AccountError, ServiceKey, User, SALT_BYTES};
 use crate::xml::ns;
 use crate::xml::{Reader, XmlError};
 use crate::xmpp::jid::{Jid, JidError};
-use crate::xmpp::stanza::{Refusal, Stanza};
+use crate::xmpp::stanza::Refusal;
 
 impl Server {
     /// Makes an account. `name` is the part before the `@`.
@@ -24,7 +25,8 @@ impl Server {
     pub fn add_account(&mut self, name: &str, password: &str) -> Result<(), AccountError> {
         let address = self.address_of(name)?;
         let salt = self.random.bytes::<SALT_BYTES>().map_err(|_| AccountError::NoRandom)?;
-        self.tables.create_account(address.local().unwrap_or_default(), password, &salt)
+        let user = User::at(&self.config, &address).ok_or(AccountError::BadName)?;
+        self.tables.create_account(user, password, &salt)
     }
 
     /// Lets one account see another's presence, and puts each into the other's roster. Whoever is connected is told.
@@ -33,7 +35,8 @@ impl Server {
     /// If either is not an account.
     pub fn subscribe(&mut self, watcher: &str, watched: &str) -> Result<(), AccountError> {
         let (watcher, watched) = (self.address_of(watcher)?, self.address_of(watched)?);
-        let exists = |address: &Jid| self.tables.accounts.exists(address.local().unwrap_or_default());
+        let (config, accounts) = (&self.config, &self.tables.accounts);
+        let exists = |address: &Jid| User::at(config, address).is_some_and(|user| accounts.exists(user));
         if !exists(&watcher) || !exists(&watched) {
             return Err(AccountError::Unknown);
         }
@@ -51,19 +54,23 @@ impl Server {
     }
 
     /// Claims an address for the host program: a bare address, or a whole domain. What is sent there comes out of
-    /// [`Server::next_event`]; [`Server::inject`] answers. An account of the same address is no longer reached.
+    /// [`Server::next_event`]; [`Server::inject`] answers. Nobody can make an account of the same address then.
     ///
     /// # Errors
-    /// If it is no address, has a resource, or is the server's own domain.
+    /// If it is no address, has a resource, is the server's own domain (or another name of it), or an account has it.
     pub fn claim(&mut self, address: &str) -> Result<(), ClaimError> {
         let address: Jid = address.parse().map_err(ClaimError::Address)?;
+        let address = self.config.canonical(address).map_err(ClaimError::Address)?;
         if !address.is_bare() {
             return Err(ClaimError::Full);
         }
         if address.local().is_none() && self.config.is_ours(address.domain()) {
             return Err(ClaimError::Own);
         }
-        self.events.claim(address);
+        if User::at(&self.config, &address).is_some_and(|user| self.tables.accounts.exists(user)) {
+            return Err(ClaimError::Account);
+        }
+        self.tables.hosts.add(&self.config, address, ServiceKey::HOST_PROGRAM);
         Ok(())
     }
 
@@ -86,15 +93,19 @@ impl Server {
         let element = Reader::read_one(stanza, ns::CLIENT, self.config.limits.after_login())
             .map_err(InjectError::Xml)?;
         let from = element.attr("from").and_then(|from| from.parse::<Jid>().ok());
-        let from = from.filter(|from| self.events.is_claimed(from)).ok_or(InjectError::NotClaimed)?;
-        let stanza = Stanza::read(element).map_err(|refusal| match refusal {
+        let from = from.and_then(|from| self.config.canonical(from).ok());
+        let is_claimed = |from: &Jid| self.tables.hosts.service_at(from) == Some(ServiceKey::HOST_PROGRAM);
+        let from = from.filter(is_claimed).ok_or(InjectError::NotClaimed)?;
+        let (_, mut ctx) = self.context(now);
+        let sender = Sender::Service(&from);
+        let stanza = incoming::read(&ctx, &sender, element).map_err(|refusal| match refusal {
             Refusal::NoStanza(_) => InjectError::NoStanza,
             Refusal::Answer(_) | Refusal::Silence => InjectError::BadStanza,
         })?;
         if stanza.to.is_none() {
             return Err(InjectError::BadStanza);
         }
-        dispatch::dispatch(&mut self.context(now).1, &from, &stanza);
+        dispatch::dispatch(&mut ctx, &sender, &stanza);
         self.work(now);
         Ok(())
     }
@@ -110,6 +121,8 @@ pub enum ClaimError {
     Full,
     /// It is the server's own domain.
     Own,
+    /// Somebody has an account there.
+    Account,
 }
 
 impl fmt::Display for ClaimError {
@@ -118,6 +131,7 @@ impl fmt::Display for ClaimError {
             Self::Address(error) => write!(f, "{error}"),
             Self::Full => f.write_str("a claim is for a bare address: leave the resource out"),
             Self::Own => f.write_str("the server's own domain cannot be claimed"),
+            Self::Account => f.write_str("somebody has an account of this name"),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::outbox::Outboxes;
 use crate::storage::{Storage, StorageError};
 use crate::streams::{self, Stream};
 use crate::tables::{
-    Accounts, CommandSessions, InFlight, LoginThrottle, PasswordRules, RateLimiter, Sessions, Tables,
+    Accounts, CommandSessions, Hosts, InFlight, LoginThrottle, PasswordRules, RateLimiter, Sessions, Tables,
 };
 use crate::xmpp::config::Config;
 use crate::xmpp::opening::Opening;
@@ -73,6 +73,7 @@ impl Server {
         let mut random = Random::new(random);
         let limits = &config.limits;
         let tables = Tables {
+            hosts: Hosts::default(),
             accounts: Accounts::new(password_rules(&config), &random.bytes::<DECOY_BYTES>()?),
             sessions: Sessions::default(),
             login_throttle: LoginThrottle::new(

@@ -61,7 +61,7 @@ fn what_is_not_acknowledged_when_the_server_stops_waits_for_its_account() {
     server.receive(romeo, message.repeat(MESSAGES).as_bytes(), now);
     server.hung_up(juliet, now);
     server.shut_down(now);
-    assert_eq!(server.tables.accounts.offline("juliet").map(|offline| offline.len()), Some(MESSAGES));
+    assert_eq!(server.tables.accounts.offline("juliet".into()).map(|offline| offline.len()), Some(MESSAGES));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn forgets_after(changes: usize, before: &str, said: &str) -> (String, [Option<S
     server.receive(id, said.as_bytes(), now);
     let heard = heard(&mut server, id);
     let state = |owner: &str, contact: &str| {
-        server.tables.accounts.contact(owner, contact).map(|contact| contact.subscription)
+        server.tables.accounts.contact(owner.into(), contact).map(|contact| contact.subscription)
     };
     (heard, [state("romeo", "juliet@localhost"), state("juliet", "romeo@localhost")])
 }
@@ -203,7 +203,7 @@ fn heard(server: &mut Server, id: StreamId) -> String {
 
 fn states(server: &Server) -> [Option<Subscription>; 2] {
     [("romeo", "juliet@localhost"), ("juliet", "romeo@localhost")]
-        .map(|(owner, contact)| server.tables.accounts.contact(owner, contact).map(|c| c.subscription))
+        .map(|(owner, contact)| server.tables.accounts.contact(owner.into(), contact).map(|c| c.subscription))
 }
 
 /// Else a kill between the two would lose what was acknowledged to its sender.

@@ -54,7 +54,7 @@ impl Export {
             Place::Accounts => match self.names.pop() {
                 // It may have been ended meanwhile.
                 Some(name) => {
-                    if let Some(account) = accounts.get(&name) {
+                    if let Some(account) = accounts.named(&name) {
                         let user = without_second_credential(portable::account_to_element(&name, account));
                         line::write_plain(&user, NS, out);
                     }

@@ -20,16 +20,17 @@ use super::resumption::Returns;
 use super::{header, resumption, Base};
 use crate::features::{Login, Outcome, Proved};
 use crate::im::ctx::Ctx;
-use crate::im::delay;
 use crate::im::events::Event;
 use crate::im::presence;
-use crate::routing::dispatch;
+use crate::im::sender::Sender;
+use crate::routing::{dispatch, incoming};
+use crate::tables::User;
 use crate::xml::ns;
 use crate::xml::{Element, Header, Item};
-use crate::xmpp::error::{Condition, StanzaError, StreamError};
+use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
-use crate::xmpp::stanza::{IqType, Kind, PresenceType, Refusal, Stanza};
+use crate::xmpp::stanza::{IqType, Kind, Refusal, Stanza};
 
 pub(super) enum Phase {
     /// The client's header is to come; SASL may have proved an account before.
@@ -249,7 +250,7 @@ fn answer_before_login(
     login: &mut Login,
     element: Element,
 ) -> Result<Element, StreamError> {
-    match read(ctx, element) {
+    match incoming::fold_alias(ctx, element) {
         Ok(stanza) => dispatch::before_login(ctx, login, &stanza),
         Err(Refusal::NoStanza(element)) => dispatch::element_before_login(ctx, login, &element),
         // A broken request may have been one that is allowed here; nothing else is looked at.
@@ -276,7 +277,9 @@ fn advance(base: &mut Base, ctx: &mut Ctx<'_>, login: Box<Login>, outcome: Outco
 
 /// RFC 6120 7.7.2.2: a login takes over a resource that is in use, and gets what was for it and was not acknowledged.
 fn bind(base: &mut Base, ctx: &mut Ctx<'_>, address: Jid) -> Phase {
-    let (user, resource) = (address.local().unwrap_or_default(), address.resource().unwrap_or_default());
+    let (Some(user), Some(resource)) = (User::at(ctx.config, &address), address.resource()) else {
+        return Phase::Ended(None);
+    };
     let old = ctx.tables.sessions.find(user, resource).map(|session| session.stream);
     let priority = old.and_then(|old| presence::gone(ctx, &address, old));
     ctx.tables.sessions.add(user, resource, base.key);
@@ -333,19 +336,19 @@ fn ping_if_silent(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound) -> Option<Dura
 }
 
 /// A stanza, or another element, from one who is logged in.
-fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, mut element: Element) -> Result<(), StreamError> {
+fn stanza(ctx: &mut Ctx<'_>, key: Key, bound: &mut Bound, element: Element) -> Result<(), StreamError> {
     let from = &bound.address;
     check_from(ctx, from, element.attr("from"))?;
-    // RFC 6120 8.1.2.1: whatever it said, it is from here, and this is where an answer goes.
-    element.set_attr("from", from.as_str().to_owned());
-    let answer = match read(ctx, element) {
+    let Some(user) = User::at(ctx.config, from) else { return Err(StreamError::InternalServerError) };
+    let sender = Sender::Client { user, address: from };
+    let answer = match incoming::read(ctx, &sender, element) {
         Ok(stanza) if is_pong(ctx, &stanza) => {
             bound.answers = true;
             None
         }
         Ok(stanza) => {
             log::debug!("{key} {from}: {:?} to {:?}", stanza.kind, stanza.to);
-            dispatch::dispatch(ctx, from, &stamped(ctx, stanza, from));
+            dispatch::dispatch(ctx, &sender, &stanza);
             None
         }
         Err(Refusal::NoStanza(element)) => {
@@ -370,41 +373,6 @@ fn is_pong(ctx: &Ctx<'_>, stanza: &Stanza) -> bool {
     let for_us = stanza.to.as_ref().map_or(true, |to| to.as_str() == ctx.config.domain());
     let is_answer = matches!(stanza.kind, Kind::Iq(IqType::Result | IqType::Error));
     for_us && is_answer && stanza.element.attr("id") == Some(PING_ID)
-}
-
-/// RFC 6121 section 3: subscriptions are between bare addresses; RFC 6120 10.3.1: a message for nobody is for the
-/// sender's own account; and only we say since when we have had it.
-fn stamped(ctx: &Ctx<'_>, mut stanza: Stanza, from: &Jid) -> Stanza {
-    match stanza.kind {
-        Kind::Presence(PresenceType::Subscription(_)) => {
-            stanza.element.set_attr("from", from.bare_str().to_owned())
-        }
-        Kind::Message(_) if stanza.to.is_none() => {
-            stanza.element.set_attr("to", from.bare_str().to_owned());
-            stanza.to = Some(from.to_bare());
-        }
-        _ => (),
-    }
-    delay::remove_forged(ctx.config, &mut stanza.element);
-    stanza
-}
-
-/// Reads a stanza; an address at another name of this host becomes one at its true name.
-fn read(ctx: &Ctx<'_>, element: Element) -> Result<Stanza, Refusal> {
-    let mut stanza = Stanza::read(element)?;
-    let alias = stanza.to.as_ref().filter(|to| ctx.config.is_alias(to.domain()));
-    match alias.map(|to| to.at_domain(ctx.config.domain())) {
-        None => Ok(stanza),
-        Some(Ok(to)) => {
-            stanza.element.set_attr("to", to.as_str().to_owned());
-            stanza.to = Some(to);
-            Ok(stanza)
-        }
-        Some(Err(error)) => {
-            let error = StanzaError::because(Condition::JidMalformed, format!("to: {error}"));
-            Err(stanza.refused(&error).map_or(Refusal::Silence, Refusal::Answer))
-        }
-    }
 }
 
 /// RFC 6120 8.1.2.1: a client may say its own full or bare address in `from`, and nothing else.

@@ -12,6 +12,7 @@ use crate::im::delay;
 use crate::im::offline;
 use crate::outbox::Unacknowledged;
 use crate::routing::router;
+use crate::tables::User;
 use crate::xml::ns;
 use crate::xml::writer;
 use crate::xml::{Reader, XmlLimits};
@@ -23,7 +24,7 @@ use crate::xmpp::stanza::Stanza;
 
 /// XEP-0198 section 5: the session goes on here, and whatever stream it was on ends.
 pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
-    if let Some(session) = ctx.tables.sessions.at_mut(address) {
+    if let Some(session) = ctx.tables.session_mut(ctx.config, address) {
         session.stream = base.key;
     }
     let (config, now) = (ctx.config, ctx.now);
@@ -95,6 +96,6 @@ fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
 
 /// For how long the session at `address` waits for another stream, if it may and is on this one.
 pub(super) fn time(ctx: &Ctx<'_>, stream: Key, address: &Jid) -> Option<Duration> {
-    let session = ctx.tables.sessions.find(address.local()?, address.resource()?)?;
+    let session = ctx.tables.sessions.find(User::at(ctx.config, address)?, address.resource()?)?;
     session.resumption.as_ref().filter(|_| session.stream == stream).map(|resumption| resumption.time)
 }

@@ -11,7 +11,7 @@ use super::blocklist::Blocklist;
 use super::credential::{Credential, PasswordRules, SALT_BYTES};
 use super::offline::Offline;
 use super::roster::Roster;
-use super::{AccountChange, Contact, LastSeen, StoredXml};
+use super::{AccountChange, Contact, LastSeen, StoredXml, User};
 use crate::crypto::codec::{legacy_digest, same_secret, Hmac};
 use crate::crypto::scram::Keys;
 use crate::xml::Element;
@@ -101,8 +101,8 @@ impl Accounts {
         Self { by_name: HashMap::new(), rules, keys_only: 0, decoy: Hmac::new(decoy) }
     }
 
-    pub(crate) fn exists(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
+    pub(crate) fn exists(&self, user: User<'_>) -> bool {
+        self.by_name.contains_key(user.as_str())
     }
 
     /// All names, in no order.
@@ -111,9 +111,10 @@ impl Accounts {
     }
 
     /// The names, in order, of those who have an address among their contacts.
-    pub(crate) fn who_know(&self, contact: &str) -> Vec<&str> {
+    pub(crate) fn who_know(&self, contact: &str) -> Vec<User<'_>> {
         let knows = |(_, account): &(_, &Account)| account.roster.contact(contact).is_some();
-        let mut names: Vec<&str> = self.by_name.iter().filter(knows).map(|(name, _)| &**name).collect();
+        let mut names: Vec<User<'_>> =
+            self.by_name.iter().filter(knows).map(|(name, _)| User::named(name)).collect();
         names.sort_unstable();
         names
     }
@@ -133,38 +134,43 @@ impl Accounts {
         self.rules = rules;
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Account> {
+    pub(crate) fn get(&self, user: User<'_>) -> Option<&Account> {
+        self.named(user.as_str())
+    }
+
+    /// An account by its name, for who walks through [`Accounts::names`].
+    pub(crate) fn named(&self, name: &str) -> Option<&Account> {
         self.by_name.get(name)
     }
 
     /// The roster of an account.
-    pub(crate) fn roster(&self, name: &str) -> Option<&Roster> {
-        self.get(name).map(Account::roster)
+    pub(crate) fn roster(&self, user: User<'_>) -> Option<&Roster> {
+        self.get(user).map(Account::roster)
     }
 
     /// The contacts of an account in the order of their addresses; none for a name that nobody has.
-    pub(crate) fn contacts(&self, name: &str) -> impl Iterator<Item = (&Jid, &Contact)> {
-        self.get(name).into_iter().flat_map(|account| account.roster.contacts())
+    pub(crate) fn contacts(&self, user: User<'_>) -> impl Iterator<Item = (&Jid, &Contact)> {
+        self.get(user).into_iter().flat_map(|account| account.roster.contacts())
     }
 
     /// One contact of an account.
-    pub(crate) fn contact(&self, name: &str, contact: &str) -> Option<&Contact> {
-        self.get(name)?.roster.contact(contact)
+    pub(crate) fn contact(&self, user: User<'_>, contact: &str) -> Option<&Contact> {
+        self.get(user)?.roster.contact(contact)
     }
 
     /// Whether an account lets an address see its presence; nobody's name lets nobody (RFC 6121 3.1).
-    pub(crate) fn is_seen_by(&self, name: &str, watcher: &Jid) -> bool {
-        self.contact(name, watcher.bare_str()).is_some_and(|contact| contact.subscription.is_from())
+    pub(crate) fn is_seen_by(&self, user: User<'_>, watcher: &Jid) -> bool {
+        self.contact(user, watcher.bare_str()).is_some_and(|contact| contact.subscription.is_from())
     }
 
     /// Whether an account has blocked an address, which is written as a [`Jid`] is.
-    pub(crate) fn blocks(&self, name: &str, address: &str) -> bool {
-        self.get(name).is_some_and(|account| account.blocklist.means(address))
+    pub(crate) fn blocks(&self, user: User<'_>, address: &str) -> bool {
+        self.get(user).is_some_and(|account| account.blocklist.means(address))
     }
 
     /// The messages that wait for an account; `None` for a name that nobody has.
-    pub(crate) fn offline(&self, name: &str) -> Option<&Offline> {
-        self.get(name).map(|account| &account.offline)
+    pub(crate) fn offline(&self, user: User<'_>) -> Option<&Offline> {
+        self.get(user).map(|account| &account.offline)
     }
 
     /// Does what a change says. What is for an account that is not there is for nobody.
@@ -175,7 +181,7 @@ impl Accounts {
     }
 
     fn has_only_keys(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|account| account.credential.password.is_none())
+        self.named(name).is_some_and(|account| account.credential.password.is_none())
     }
 
     fn apply_to(&mut self, name: &str, change: AccountChange) {
@@ -207,32 +213,32 @@ impl Accounts {
     }
 
     /// The keys of an account; of nobody's name, keys that nothing fits.
-    pub(crate) fn keys(&self, name: &str) -> Keys {
-        self.get(name).map_or_else(|| self.decoy_keys(name), |account| account.credential.keys.clone())
+    pub(crate) fn keys(&self, user: User<'_>) -> Keys {
+        self.get(user).map_or_else(|| self.decoy_keys(user), |account| account.credential.keys.clone())
     }
 
     /// Whether this is the account's password. Deriving keys is slow, so it is done for all names or for none.
-    pub(crate) fn has_password(&self, name: &str, given: &str) -> bool {
+    pub(crate) fn has_password(&self, user: User<'_>, given: &str) -> bool {
         if self.rules.keeps_passwords && self.keys_only == 0 {
-            self.matches(name, given.as_bytes(), str::to_owned)
+            self.matches(user, given.as_bytes(), str::to_owned)
         } else {
-            self.keys(name).fit(given)
+            self.keys(user).fit(given)
         }
     }
 
     /// Whether this is the digest of the account's password for a stream (XEP-0078). Never, if passwords are not kept.
-    pub(crate) fn has_digest(&self, name: &str, stream_id: &str, given: &str) -> bool {
-        self.matches(name, given.as_bytes(), |password| legacy_digest(stream_id, password))
+    pub(crate) fn has_digest(&self, user: User<'_>, stream_id: &str, given: &str) -> bool {
+        self.matches(user, given.as_bytes(), |password| legacy_digest(stream_id, password))
     }
 
-    fn matches(&self, name: &str, given: &[u8], wanted: impl FnOnce(&str) -> String) -> bool {
-        let known = self.get(name).and_then(|account| account.credential.password.as_ref());
+    fn matches(&self, user: User<'_>, given: &[u8], wanted: impl FnOnce(&str) -> String) -> bool {
+        let known = self.get(user).and_then(|account| account.credential.password.as_ref());
         let wanted = wanted(known.map_or("nobody has this password", |password| password));
         same_secret(given, wanted.as_bytes()) & known.is_some()
     }
 
-    fn decoy_keys(&self, name: &str) -> Keys {
-        let digest = self.decoy.of(name.as_bytes());
+    fn decoy_keys(&self, user: User<'_>) -> Keys {
+        let digest = self.decoy.of(user.as_str().as_bytes());
         Keys::of_nobody(digest.get(..SALT_BYTES).unwrap_or(&digest), self.rules.iterations)
     }
 }
@@ -256,13 +262,19 @@ mod tests {
     fn passwords() {
         for keeps_passwords in [true, false] {
             let mut accounts = accounts(keeps_passwords);
-            assert!(accounts.has_password("a", "secret"));
-            assert!(!accounts.has_password("a", "Secret") && !accounts.has_password("b", "secret"));
-            assert!(!accounts.has_password("b", "nobody has this password"));
+            assert!(accounts.has_password(User::named("a"), "secret"));
+            assert!(
+                !accounts.has_password(User::named("a"), "Secret")
+                    && !accounts.has_password(User::named("b"), "secret")
+            );
+            assert!(!accounts.has_password(User::named("b"), "nobody has this password"));
             set(&mut accounts, "other");
-            assert!(accounts.has_password("a", "other") && !accounts.has_password("a", "secret"));
+            assert!(
+                accounts.has_password(User::named("a"), "other")
+                    && !accounts.has_password(User::named("a"), "secret")
+            );
             accounts.apply("a", AccountChange::Removed);
-            assert!(!accounts.has_password("a", "other"));
+            assert!(!accounts.has_password(User::named("a"), "other"));
         }
     }
 
@@ -271,7 +283,10 @@ mod tests {
         for keeps_passwords in [true, false] {
             let mut accounts = accounts(keeps_passwords);
             accounts.rules.keeps_passwords = !keeps_passwords;
-            assert!(accounts.has_password("a", "secret") && !accounts.has_password("a", "Secret"));
+            assert!(
+                accounts.has_password(User::named("a"), "secret")
+                    && !accounts.has_password(User::named("a"), "Secret")
+            );
         }
     }
 
@@ -282,28 +297,34 @@ mod tests {
         for name in ["a", "b"] {
             let keys = Credential::new("other", b"salt", rules).unwrap();
             accounts.apply(name, AccountChange::Credential(keys));
-            assert!(accounts.has_password(name, "other") && !accounts.has_password(name, "secret"));
+            assert!(
+                accounts.has_password(User::named(name), "other")
+                    && !accounts.has_password(User::named(name), "secret")
+            );
         }
         set(&mut accounts, "secret");
-        assert!(accounts.has_password("a", "secret") && accounts.has_password("b", "other"));
+        assert!(
+            accounts.has_password(User::named("a"), "secret")
+                && accounts.has_password(User::named("b"), "other")
+        );
         assert_eq!(accounts.keys_only, 1);
         accounts.apply("b", AccountChange::Removed);
         accounts.apply("b", AccountChange::Removed);
-        assert!(accounts.has_password("a", "secret") && accounts.keys_only == 0);
+        assert!(accounts.has_password(User::named("a"), "secret") && accounts.keys_only == 0);
     }
 
     #[test]
     fn a_digest_needs_the_password_itself() {
         let digest = legacy_digest("id", "secret");
-        assert!(accounts(true).has_digest("a", "id", &digest));
-        assert!(!accounts(false).has_digest("a", "id", &digest));
+        assert!(accounts(true).has_digest(User::named("a"), "id", &digest));
+        assert!(!accounts(false).has_digest(User::named("a"), "id", &digest));
     }
 
     #[test]
     fn a_name_that_nobody_has_always_has_the_same_salt() {
         let accounts = accounts(false);
-        assert_eq!(accounts.keys("b").salt, accounts.keys("b").salt);
-        assert_ne!(accounts.keys("b").salt, accounts.keys("c").salt);
-        assert_eq!(accounts.keys("b").salt.len(), SALT_BYTES);
+        assert_eq!(accounts.keys(User::named("b")).salt, accounts.keys(User::named("b")).salt);
+        assert_ne!(accounts.keys(User::named("b")).salt, accounts.keys(User::named("c")).salt);
+        assert_eq!(accounts.keys(User::named("b")).salt.len(), SALT_BYTES);
     }
 }

@@ -7,6 +7,7 @@ mod blocklist;
 mod change;
 mod command_sessions;
 mod credential;
+mod hosts;
 mod in_flight;
 mod kept;
 mod last_seen;
@@ -28,7 +29,9 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::xmpp::config::Config;
 use crate::xmpp::error::{Condition, StanzaError};
+use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
 
 pub(crate) use accounts::{Account, Accounts};
@@ -37,6 +40,7 @@ pub use change::StorageStatus;
 pub(crate) use change::{AccountChange, Change, NotRecorded, Recorder};
 pub(crate) use command_sessions::{CommandSessions, NoCommandSession};
 pub(crate) use credential::{Credential, PasswordRules, SALT_BYTES};
+pub(crate) use hosts::{Destination, Hosts, ServiceKey, User};
 pub(crate) use in_flight::InFlight;
 use in_flight::Sent;
 pub(crate) use kept::{Collection, Kept, KeptTables, Take, COLLECTIONS};
@@ -51,6 +55,7 @@ pub(crate) use subscription::{Step, Subscription};
 
 /// All tables.
 pub(crate) struct Tables {
+    pub(crate) hosts: Hosts,
     pub(crate) accounts: Accounts,
     pub(crate) sessions: Sessions,
     pub(crate) login_throttle: LoginThrottle,
@@ -67,13 +72,17 @@ const COMES_AGAIN: &str =
 
 impl Tables {
     /// Changes an account.
-    pub(crate) fn change(&mut self, user: &str, change: AccountChange) -> Result<(), NotRecorded> {
+    pub(crate) fn change(&mut self, user: User<'_>, change: AccountChange) -> Result<(), NotRecorded> {
         self.change_all(vec![(user, change)])
     }
 
     /// Changes accounts together.
-    pub(crate) fn change_all(&mut self, changes: Vec<(&str, AccountChange)>) -> Result<(), NotRecorded> {
-        self.keep(changes.into_iter().map(|(user, change)| Change::Account(user, change)).collect())
+    pub(crate) fn change_all<'u>(
+        &mut self,
+        changes: Vec<(User<'u>, AccountChange)>,
+    ) -> Result<(), NotRecorded> {
+        let change = |(user, change): (User<'u>, _)| Change::Account(user.as_str(), change);
+        self.keep(changes.into_iter().map(change).collect())
     }
 
     /// The one way in which anything changes that outlives a session. It is recorded before it happens: all of it
@@ -98,23 +107,28 @@ impl Tables {
         }
     }
 
+    /// The session at a full address of ours.
+    pub(crate) fn session_mut(&mut self, config: &Config, address: &Jid) -> Option<&mut Session> {
+        self.sessions.find_mut(User::at(config, address)?, address.resource()?)
+    }
+
     /// No message of `user` up to this number waits any more, for they are being sent. The one change that is recorded after it
     /// has happened: else whoever is killed before they are sent would never send them.
-    pub(crate) fn send_offline(&mut self, user: &str, number: u64) {
-        let held = self.in_flight.holds_any(user);
+    pub(crate) fn send_offline(&mut self, user: User<'_>, number: u64) {
+        let held = self.in_flight.holds_any(user.as_str());
         let waiting = self.waiting(user).map(|message| message.number).filter(|_| held);
         let numbers = waiting.take_while(|waiting| *waiting <= number).collect();
-        let sent = Sent { user: user.into(), through: number, numbers };
-        self.accounts.apply(user, sent.change());
+        let sent = Sent { user: user.as_str().into(), through: number, numbers };
+        self.accounts.apply(user.as_str(), sent.change());
         if self.recorder.is_some() {
             self.in_flight.note(sent);
         }
     }
 
     /// The messages that wait for `user` and are held for nobody.
-    pub(crate) fn waiting<'t>(&'t self, user: &'t str) -> impl Iterator<Item = &'t OfflineMessage> + 't {
+    pub(crate) fn waiting<'t>(&'t self, user: User<'t>) -> impl Iterator<Item = &'t OfflineMessage> + 't {
         let messages = self.accounts.offline(user).into_iter().flat_map(|offline| offline.messages());
-        messages.filter(move |message| !self.in_flight.is_held(user, message.number))
+        messages.filter(move |message| !self.in_flight.is_held(user.as_str(), message.number))
     }
 
     /// Makes what was recorded as safe as was asked for.
@@ -154,32 +168,36 @@ impl Tables {
         }
     }
 
-    /// Makes an account. `name` is a localpart as [`crate::Jid`] keeps it.
+    /// Whether an account of this name could be made: nobody has it, and no service has its address.
+    pub(crate) fn check_free(&self, user: User<'_>) -> Result<(), AccountError> {
+        let is_free = !self.accounts.exists(user) && !self.hosts.has(user);
+        is_free.then_some(()).ok_or(AccountError::Exists)
+    }
+
+    /// Makes an account. An address that a service has is nobody's to have.
     pub(crate) fn create_account(
         &mut self,
-        name: &str,
+        user: User<'_>,
         password: &str,
         salt: &[u8],
     ) -> Result<(), AccountError> {
-        if self.accounts.exists(name) {
-            return Err(AccountError::Exists);
-        }
+        self.check_free(user)?;
         let credential = Credential::new(password, salt, self.accounts.rules)?;
-        self.change(name, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+        self.change(user, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
 
     /// Changes an account's password.
     pub(crate) fn set_password(
         &mut self,
-        name: &str,
+        user: User<'_>,
         password: &str,
         salt: &[u8],
     ) -> Result<(), AccountError> {
-        if !self.accounts.exists(name) {
+        if !self.accounts.exists(user) {
             return Err(AccountError::Unknown);
         }
         let credential = Credential::new(password, salt, self.accounts.rules)?;
-        self.change(name, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
+        self.change(user, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
 }
 
@@ -187,17 +205,17 @@ impl Tables {
 #[allow(dead_code)] // streams with acknowledgements do not ask for it yet
 impl Tables {
     /// A message of `user` that waits is sent on a stream with acknowledgements (XEP-0198), or is to be once it is resumed.
-    pub(crate) fn hold_offline(&mut self, user: &str, number: u64, stream: Key) {
-        self.in_flight.hold(user, number, stream);
+    pub(crate) fn hold_offline(&mut self, user: User<'_>, number: u64, stream: Key) {
+        self.in_flight.hold(user.as_str(), number, stream);
     }
 
     /// Messages that were held for a stream are acknowledged on it. If that cannot be recorded, they come again after a restart.
-    pub(crate) fn acknowledge_offline(&mut self, user: &str, stream: Key, numbers: &[u64]) {
-        let numbers = self.in_flight.take_held(user, stream, numbers);
+    pub(crate) fn acknowledge_offline(&mut self, user: User<'_>, stream: Key, numbers: &[u64]) {
+        let numbers = self.in_flight.take_held(user.as_str(), stream, numbers);
         if numbers.is_empty() {
             return;
         }
-        let change = [Change::Account(user, AccountChange::OfflineRemoved(numbers.into()))];
+        let change = [Change::Account(user.as_str(), AccountChange::OfflineRemoved(numbers.into()))];
         if self.record(&change).is_err() {
             log::error!("{user}: {COMES_AGAIN}");
         }
@@ -205,13 +223,13 @@ impl Tables {
     }
 
     /// Another stream goes on for one that held messages.
-    pub(crate) fn resume_offline(&mut self, user: &str, old: Key, new: Key) {
-        self.in_flight.move_held(user, old, new);
+    pub(crate) fn resume_offline(&mut self, user: User<'_>, old: Key, new: Key) {
+        self.in_flight.move_held(user.as_str(), old, new);
     }
 
     /// A stream has ended: what it held waits for anybody again.
-    pub(crate) fn release_offline(&mut self, user: &str, stream: Key) {
-        self.in_flight.release(user, stream);
+    pub(crate) fn release_offline(&mut self, user: User<'_>, stream: Key) {
+        self.in_flight.release(user.as_str(), stream);
     }
 }
 
@@ -270,6 +288,7 @@ mod tests {
         let rules = PasswordRules { iterations: 1, keeps_passwords: true };
         let limits = crate::xmpp::config::Limits::default();
         let mut tables = Tables {
+            hosts: Hosts::default(),
             accounts: Accounts::new(rules, b""),
             sessions: Sessions::default(),
             login_throttle: LoginThrottle::new(
@@ -281,20 +300,20 @@ mod tests {
             recorder: None,
             in_flight: InFlight::default(),
         };
-        tables.create_account("a", "secret", b"salt").unwrap();
+        tables.create_account("a".into(), "secret", b"salt").unwrap();
         for number in 1..=5 {
             let message = OfflineMessage { number, bytes: Box::default() };
-            tables.change("a", AccountChange::Offline(message)).unwrap();
+            tables.change("a".into(), AccountChange::Offline(message)).unwrap();
         }
         tables
     }
 
     fn waiting(tables: &Tables) -> Vec<u64> {
-        tables.waiting("a").map(|message| message.number).collect()
+        tables.waiting("a".into()).map(|message| message.number).collect()
     }
 
     fn kept(tables: &Tables) -> Vec<u64> {
-        tables.accounts.offline("a").unwrap().messages().map(|message| message.number).collect()
+        tables.accounts.offline("a".into()).unwrap().messages().map(|message| message.number).collect()
     }
 
     /// Each is kept until it is acknowledged, and is for nobody else until then.
@@ -302,31 +321,31 @@ mod tests {
     fn messages_that_are_held_for_a_stream() {
         let (mut tables, mut slab) = (tables(), Slab::new());
         let [stream, next] = [(); 2].map(|()| slab.insert_with(|_| ()));
-        [2, 3, 4].iter().for_each(|number| tables.hold_offline("a", *number, stream));
+        [2, 3, 4].iter().for_each(|number| tables.hold_offline("a".into(), *number, stream));
         assert_eq!((waiting(&tables), kept(&tables)), (vec![1, 5], vec![1, 2, 3, 4, 5]));
-        tables.acknowledge_offline("a", stream, &[2, 5]);
+        tables.acknowledge_offline("a".into(), stream, &[2, 5]);
         assert_eq!((waiting(&tables), kept(&tables)), (vec![1, 5], vec![1, 3, 4, 5]), "5 is not held");
         // Somebody without acknowledgements gets what nobody holds.
-        tables.send_offline("a", 5);
+        tables.send_offline("a".into(), 5);
         assert_eq!((waiting(&tables), kept(&tables)), (vec![], vec![3, 4]));
-        tables.resume_offline("a", stream, next);
-        tables.acknowledge_offline("a", next, &[4]);
-        tables.release_offline("a", next);
+        tables.resume_offline("a".into(), stream, next);
+        tables.acknowledge_offline("a".into(), next, &[4]);
+        tables.release_offline("a".into(), next);
         assert_eq!((waiting(&tables), kept(&tables)), (vec![3], vec![3]));
-        tables.send_offline("a", 3);
-        assert_eq!((kept(&tables), tables.accounts.offline("a").unwrap().next_number()), (vec![], 6));
+        tables.send_offline("a".into(), 3);
+        assert_eq!((kept(&tables), tables.accounts.offline("a".into()).unwrap().next_number()), (vec![], 6));
     }
 
     #[test]
     fn the_next_of_a_name_has_messages_of_its_own() {
         let (mut tables, mut slab) = (tables(), Slab::new());
         let stream = slab.insert_with(|_| ());
-        tables.hold_offline("a", 1, stream);
-        tables.change("a", AccountChange::Removed).unwrap();
-        tables.create_account("a", "secret", b"salt").unwrap();
+        tables.hold_offline("a".into(), 1, stream);
+        tables.change("a".into(), AccountChange::Removed).unwrap();
+        tables.create_account("a".into(), "secret", b"salt").unwrap();
         let message = OfflineMessage { number: 1, bytes: Box::default() };
-        tables.change("a", AccountChange::Offline(message)).unwrap();
-        tables.acknowledge_offline("a", stream, &[1]);
+        tables.change("a".into(), AccountChange::Offline(message)).unwrap();
+        tables.acknowledge_offline("a".into(), stream, &[1]);
         assert_eq!(waiting(&tables), [1]);
     }
 }

@@ -34,7 +34,7 @@ const PARTS: &[Part] = &[
 pub(super) const COLLECTION: Collection = Collection {
     element: "user",
     names: |kept| kept.accounts.names(),
-    write: |kept, name| Some(account_to_element(name, kept.accounts.get(name)?)),
+    write: |kept, name| Some(account_to_element(name, kept.accounts.named(name)?)),
     read: |element, take| {
         let Some(ReadAccount { name, changes, .. }) = read_account(element) else { return false };
         changes.into_iter().for_each(|change| take(Change::Account(&name, change)));
@@ -203,7 +203,7 @@ mod tests {
         let account = |changes: Vec<AccountChange>| {
             let mut accounts = Accounts::new(rules, b"");
             changes.into_iter().for_each(|change| accounts.apply("用户", change));
-            account_to_element("用户", accounts.get("用户").unwrap())
+            account_to_element("用户", accounts.named("用户").unwrap())
         };
         let element = account(changes.into());
         assert_eq!(element.children().count(), 6, "{element}");

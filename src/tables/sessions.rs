@@ -7,6 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::User;
 use crate::xml::writer::Broadcast;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::slab::Key;
@@ -67,13 +68,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// The accounts that have a connected resource, in no order.
-    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
-        self.by_user.keys().map(AsRef::as_ref)
+    pub(crate) fn users(&self) -> impl Iterator<Item = User<'_>> {
+        self.by_user.keys().map(|name| User::named(name))
     }
 
     /// The connected resources of an account, oldest first.
-    pub(crate) fn of(&self, user: &str) -> &[Session] {
-        self.by_user.get(user).map_or(&[], Vec::as_slice)
+    pub(crate) fn of(&self, user: User<'_>) -> &[Session] {
+        self.by_user.get(user.as_str()).map_or(&[], Vec::as_slice)
     }
 
     /// How many there are, of all accounts.
@@ -82,35 +83,30 @@ impl Sessions {
     }
 
     /// Those of them that are available.
-    pub(crate) fn available(&self, user: &str) -> impl Iterator<Item = &Session> {
+    pub(crate) fn available(&self, user: User<'_>) -> impl Iterator<Item = &Session> {
         self.of(user).iter().filter(|session| session.presence.is_some())
     }
 
     /// Those that have asked for the roster.
-    pub(crate) fn interested(&self, user: &str) -> impl Iterator<Item = &Session> {
+    pub(crate) fn interested(&self, user: User<'_>) -> impl Iterator<Item = &Session> {
         self.of(user).iter().filter(|session| session.interested)
     }
 
     /// The connected resources of an account, to be changed.
-    pub(crate) fn of_mut(&mut self, user: &str) -> &mut [Session] {
-        self.by_user.get_mut(user).map_or(&mut [], Vec::as_mut_slice)
+    pub(crate) fn of_mut(&mut self, user: User<'_>) -> &mut [Session] {
+        self.by_user.get_mut(user.as_str()).map_or(&mut [], Vec::as_mut_slice)
     }
 
-    pub(crate) fn find(&self, user: &str, resource: &str) -> Option<&Session> {
+    pub(crate) fn find(&self, user: User<'_>, resource: &str) -> Option<&Session> {
         self.of(user).iter().find(|session| *session.resource == *resource)
     }
 
-    pub(crate) fn find_mut(&mut self, user: &str, resource: &str) -> Option<&mut Session> {
-        self.by_user.get_mut(user)?.iter_mut().find(|session| *session.resource == *resource)
-    }
-
-    /// The resource at a full address.
-    pub(crate) fn at_mut(&mut self, address: &Jid) -> Option<&mut Session> {
-        self.find_mut(address.local()?, address.resource()?)
+    pub(crate) fn find_mut(&mut self, user: User<'_>, resource: &str) -> Option<&mut Session> {
+        self.by_user.get_mut(user.as_str())?.iter_mut().find(|session| *session.resource == *resource)
     }
 
     /// Connects a resource whose name is free.
-    pub(crate) fn add(&mut self, user: &str, resource: &str, stream: Key) {
+    pub(crate) fn add(&mut self, user: User<'_>, resource: &str, stream: Key) {
         debug_assert!(self.find(user, resource).is_none());
         let session = Session {
             resource: resource.into(),
@@ -126,16 +122,16 @@ impl Sessions {
             resumption: None,
         };
         // Most accounts have one resource, so there is room for one.
-        self.by_user.entry(user.into()).or_insert_with(|| Vec::with_capacity(1)).push(session);
+        self.by_user.entry(user.as_str().into()).or_insert_with(|| Vec::with_capacity(1)).push(session);
     }
 
     /// Disconnects a resource, if it is still on this stream.
-    pub(crate) fn remove(&mut self, user: &str, resource: &str, stream: Key) -> Option<Session> {
-        let sessions = self.by_user.get_mut(user)?;
+    pub(crate) fn remove(&mut self, user: User<'_>, resource: &str, stream: Key) -> Option<Session> {
+        let sessions = self.by_user.get_mut(user.as_str())?;
         let index = sessions.iter().position(|s| *s.resource == *resource && s.stream == stream)?;
         let session = sessions.remove(index);
         if sessions.is_empty() {
-            self.by_user.remove(user);
+            self.by_user.remove(user.as_str());
             if self.by_user.is_empty() {
                 self.by_user = HashMap::new();
             }
@@ -154,10 +150,10 @@ mod tests {
         let mut keys = Slab::new();
         let (old, new) = (keys.insert_with(|_| ()), keys.insert_with(|_| ()));
         let mut sessions = Sessions::default();
-        sessions.add("a", "x", old);
-        assert!(sessions.remove("a", "x", old).is_some());
-        sessions.add("a", "x", new);
-        assert!(sessions.remove("a", "x", old).is_none());
-        assert_eq!(sessions.find("a", "x").map(|s| s.stream), Some(new));
+        sessions.add(User::named("a"), "x", old);
+        assert!(sessions.remove(User::named("a"), "x", old).is_some());
+        sessions.add(User::named("a"), "x", new);
+        assert!(sessions.remove(User::named("a"), "x", old).is_none());
+        assert_eq!(sessions.find(User::named("a"), "x").map(|s| s.stream), Some(new));
     }
 }

@@ -86,11 +86,6 @@ impl Config {
         self.domain.as_str()
     }
 
-    /// The localpart of an address at the one domain: which account it is, if there is such an account.
-    pub(crate) fn account<'j>(&self, address: &'j Jid) -> Option<&'j str> {
-        address.local().filter(|_| address.domain() == self.domain())
-    }
-
     /// Whether `address` is an administrator's.
     pub(crate) fn is_admin(&self, address: &Jid) -> bool {
         self.admins.iter().any(|admin| admin.as_str() == address.bare_str())

@@ -11,6 +11,7 @@ mod users;
 
 use crate::features::{bad_payload, Command, Done, Feature};
 use crate::im::ctx::Ctx;
+use crate::tables::User;
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::form::{self, Field, Filled, Form};
 use crate::xmpp::jid::Jid;
@@ -69,7 +70,7 @@ fn accounts(ctx: &Ctx<'_>, filled: &Filled<'_>, var: &str) -> Result<Vec<Jid>, S
 
 fn account(ctx: &Ctx<'_>, text: &str) -> Result<Jid, StanzaError> {
     let address = our_address(ctx, text)?;
-    match ctx.tables.accounts.exists(address.local().unwrap_or_default()) {
+    match User::at(ctx.config, &address).is_some_and(|user| ctx.tables.accounts.exists(user)) {
         true => Ok(address),
         false => Err(StanzaError::because(Condition::ItemNotFound, format!("{address}: no such account"))),
     }

@@ -7,7 +7,7 @@ use super::{accounts, is_admin, list, with_rest, within_room, ACCOUNTS, LIST_FOR
 use crate::features::{Command, Done};
 use crate::im::ctx::Ctx;
 use crate::im::removal;
-use crate::tables::Session;
+use crate::tables::{Session, User};
 use crate::xml::ns;
 use crate::xml::Element;
 use crate::xmpp::error::{StanzaError, StreamError};
@@ -80,14 +80,14 @@ fn number(ctx: &mut Ctx<'_>, _: &Jid, _: &Filled<'_>) -> Result<Done, StanzaErro
 }
 
 fn list_users(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, StanzaError> {
-    let names = ctx.tables.sessions.users().map(Into::into).collect();
+    let names = ctx.tables.sessions.users().map(|user| user.as_str().into()).collect();
     list(ctx, filled, "onlineuserjids", "Users who are online", names)
 }
 
 /// Each session with its priority, if it is available.
 fn list_sessions(ctx: &mut Ctx<'_>, _: &Jid, _: &Filled<'_>) -> Result<Done, StanzaError> {
     let (domain, sessions) = (ctx.config.domain(), &ctx.tables.sessions);
-    let of = |user: &str| sessions.of(user).iter().map(|s| row(user, domain, s)).collect::<Vec<_>>();
+    let of = |user: User<'_>| sessions.of(user).iter().map(|s| row(user, domain, s)).collect::<Vec<_>>();
     let mut rows: Vec<_> = sessions.users().flat_map(of).collect();
     rows.sort_unstable();
     let all = rows.len();
@@ -97,7 +97,7 @@ fn list_sessions(ctx: &mut Ctx<'_>, _: &Jid, _: &Filled<'_>) -> Result<Done, Sta
     Ok(with_rest(Done::form(table), left_out))
 }
 
-fn row(user: &str, domain: &str, session: &Session) -> [String; 2] {
+fn row(user: User<'_>, domain: &str, session: &Session) -> [String; 2] {
     let priority = session.presence.as_ref().map(|_| session.priority.to_string());
     [format!("{user}@{domain}/{}", session.resource), priority.unwrap_or_default()]
 }
@@ -107,7 +107,8 @@ fn end(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, StanzaEr
     const WHY: StreamError = StreamError::PolicyViolation("an administrator has ended the session");
     let mut ended = 0;
     for address in accounts(ctx, filled, ACCOUNTS.var)? {
-        ended += removal::end_sessions(ctx, address.local().unwrap_or_default(), address.resource(), WHY);
+        let Some(user) = User::at(ctx.config, &address) else { continue };
+        ended += removal::end_sessions(ctx, user, address.resource(), WHY);
     }
     Ok(Done::default().with_note("info", format!("sessions ended: {ended}")))
 }

@@ -7,7 +7,7 @@ use super::{account, accounts, is_admin, list, our_address, ACCOUNTS, LIST_FORM,
 use crate::features::{bad_payload, Command, Done};
 use crate::im::ctx::Ctx;
 use crate::im::removal;
-use crate::tables::SALT_BYTES;
+use crate::tables::{User, SALT_BYTES};
 use crate::xmpp::error::{Condition, StanzaError};
 use crate::xmpp::form::{self, Field, Filled, Form};
 use crate::xmpp::jid::Jid;
@@ -93,7 +93,7 @@ fn add(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, StanzaEr
         return Err(bad_payload("the two passwords differ"));
     }
     let salt = salt(ctx)?;
-    ctx.tables.create_account(address.local().unwrap_or_default(), &password, &salt)?;
+    ctx.tables.create_account(user(ctx, &address)?, &password, &salt)?;
     Ok(Done::default())
 }
 
@@ -109,8 +109,12 @@ fn delete(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, Stanz
 fn change_password(ctx: &mut Ctx<'_>, _: &Jid, filled: &Filled<'_>) -> Result<Done, StanzaError> {
     let address = account(ctx, &filled.one(ACCOUNT.var).unwrap_or_default())?;
     let (password, salt) = (filled.one(PASSWORD.var).unwrap_or_default(), salt(ctx)?);
-    ctx.tables.set_password(address.local().unwrap_or_default(), &password, &salt)?;
+    ctx.tables.set_password(user(ctx, &address)?, &password, &salt)?;
     Ok(Done::default())
+}
+
+fn user<'j>(ctx: &Ctx<'_>, address: &'j Jid) -> Result<User<'j>, Condition> {
+    User::at(ctx.config, address).ok_or(Condition::NotAcceptable)
 }
 
 fn salt(ctx: &mut Ctx<'_>) -> Result<[u8; SALT_BYTES], Condition> {

@@ -6,6 +6,7 @@ use super::Stage;
 use crate::crypto::codec::Digest;
 use crate::crypto::scram::Exchange;
 use crate::im::ctx::Ctx;
+use crate::tables::User;
 use crate::xmpp::error::StreamError;
 use crate::xmpp::jid::Jid;
 use crate::xmpp::peer::Peer;
@@ -35,20 +36,24 @@ pub(crate) struct Proved {
     /// Its bare address.
     pub(crate) address: Jid,
     /// What stood for its password then. It changes with the password, and with the owner of the name.
-    key: Digest,
+    key: Option<Digest>,
 }
 
 impl Proved {
     pub(crate) fn new(ctx: &Ctx<'_>, address: Jid) -> Self {
-        let key = ctx.tables.accounts.keys(address.local().unwrap_or_default()).stored_key;
+        let key = stored_key(ctx, &address);
         Self { address, key }
     }
 
     /// Whether it is still the same account, with the same password.
     pub(crate) fn holds(&self, ctx: &Ctx<'_>) -> bool {
-        let user = self.address.local().unwrap_or_default();
-        ctx.tables.accounts.keys(user).stored_key == self.key
+        stored_key(ctx, &self.address) == self.key
     }
+}
+
+/// What stands for the password of an account of ours.
+fn stored_key(ctx: &Ctx<'_>, address: &Jid) -> Option<Digest> {
+    User::at(ctx.config, address).map(|user| ctx.tables.accounts.keys(user).stored_key)
 }
 
 /// The ways to log in by SASL.

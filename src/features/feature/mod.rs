@@ -7,6 +7,7 @@ mod command;
 mod login;
 
 use crate::im::ctx::Ctx;
+use crate::im::sender::Sender;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError, StreamError};
 use crate::xmpp::jid::Jid;
@@ -78,8 +79,8 @@ pub(crate) type LoginHandler = fn(&mut Ctx<'_>, &mut Login, &Stanza) -> Answer;
 /// Answers an element of one who is not logged in.
 pub(crate) type LoginElementHandler = fn(&mut Ctx<'_>, &mut Login, &Element) -> Result<Element, StreamError>;
 
-/// Answers a request of the address given.
-pub(crate) type IqHandler = fn(&mut Ctx<'_>, &Jid, &Stanza) -> Answer;
+/// Answers a request. Those for [`Target::Account`] are only asked by a client for its own account.
+pub(crate) type IqHandler = fn(&mut Ctx<'_>, &Sender<'_>, &Stanza) -> Answer;
 
 /// Whether the first address may ask a resource, the second.
 pub(crate) type Guard = fn(&Ctx<'_>, &Jid, &Jid) -> Result<(), StanzaError>;
@@ -117,7 +118,7 @@ pub(crate) enum Stage {
 /// Whom a request must be addressed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// The sender's own account: nobody, or the own bare address.
+    /// A client's own account: nobody, or the own bare address.
     Account,
     /// The server.
     Host,
