@@ -8,7 +8,6 @@ use crate::im::ctx::Ctx;
 use crate::im::sender::Sender;
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
-
 use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "urn:ietf:params:xml:ns:xmpp-bind";

@@ -6,7 +6,6 @@ use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
 use crate::im::sender::Sender;
 use crate::xml::Element;
-
 use crate::xmpp::stanza::{IqType, Stanza};
 use crate::xmpp::time::utc;
 

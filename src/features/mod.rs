@@ -8,8 +8,8 @@
 mod adhoc;
 mod admin;
 mod bind;
-mod blocking;
-mod carbons;
+pub(crate) mod blocking;
+pub(crate) mod carbons;
 mod client_state;
 mod disco;
 mod entity_time;

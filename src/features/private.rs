@@ -10,7 +10,6 @@ use crate::im::sender::Sender;
 use crate::tables::{Account, AccountChange, StoredXml};
 use crate::xml::Element;
 use crate::xmpp::error::{Condition, StanzaError};
-
 use crate::xmpp::stanza::{IqType, Stanza};
 
 const NS: &str = "jabber:iq:private";

@@ -3,7 +3,6 @@
 //! Read first: RFC 6121 sections 2 to 4. Left out on purpose: which stanza comes here ([`crate::routing`]), and every extension.
 
 pub(crate) mod blocking;
-pub(crate) mod carbons;
 pub(crate) mod ctx;
 pub(crate) mod delay;
 pub(crate) mod events;

@@ -14,9 +14,7 @@ use crate::im::events::{Event, Events};
 use crate::im::last_seen;
 use crate::im::offline;
 use crate::outbox::{Hold, Outbound, Outboxes};
-use crate::tables::{
-    Account, Accounts, Blocklist, Hosts, Session, Sessions, Subscription, Tables, Untold, User,
-};
+use crate::tables::{Account, Accounts, Hosts, Session, Sessions, Tables, Untold, User};
 use crate::xml::ns;
 use crate::xml::writer::Broadcast;
 use crate::xml::{Element, Reader};
@@ -258,38 +256,13 @@ pub(crate) fn withdraw(ctx: &mut Ctx<'_>, owner: &Jid, watcher: &Jid) {
     }
 }
 
-/// XEP-0191 3.3: `owner` has blocked some addresses. Whoever is meant by them is told that all of the owner's resources
-/// went.
-pub(crate) fn hide(ctx: &mut Ctx<'_>, owner: &Jid, blocked: &Blocklist) {
-    let watchers = meant(ctx, owner, blocked, Subscription::is_from);
-    withdraw_all(ctx, owner, &watchers, |to| blocked.means(to.as_str()));
-}
-
-/// XEP-0191 3.4: `owner` has unblocked some addresses. Both sides get to see again what they may.
-pub(crate) fn show(ctx: &mut Ctx<'_>, owner: &Jid, unblocked: &Blocklist) {
-    for watcher in meant(ctx, owner, unblocked, Subscription::is_from) {
-        share(ctx, owner, &watcher);
-    }
-    for watched in meant(ctx, owner, unblocked, Subscription::is_to) {
-        share(ctx, &watched.to_bare(), owner);
-    }
-}
-
-/// The contacts of `owner` whom a blocklist means, and the resources of contacts that it means by themselves.
-fn meant(ctx: &Ctx<'_>, owner: &Jid, list: &Blocklist, is: fn(Subscription) -> bool) -> Vec<Jid> {
-    let Some(user) = User::at(ctx.config, owner) else { return Vec::new() };
-    let accounts = &ctx.tables.accounts;
-    let contacts = accounts.contacts(user).filter(|(_, contact)| is(contact.subscription));
-    let whole = contacts.map(|(address, _)| address).filter(|address| list.means(address.as_str()));
-    let is_contact = |bare| accounts.contact(user, bare).is_some_and(|contact| is(contact.subscription));
-    let resources = list
-        .entries()
-        .filter(|entry| !entry.is_bare() && is_contact(entry.bare_str()) && !list.means(entry.bare_str()));
-    whole.chain(resources).cloned().collect()
-}
-
 /// Tells watchers, and those meant that were sent presence in particular, that all resources of `owner` went.
-fn withdraw_all(ctx: &mut Ctx<'_>, owner: &Jid, watchers: &[Jid], is_meant: impl Fn(&Jid) -> bool) {
+pub(crate) fn withdraw_all(
+    ctx: &mut Ctx<'_>,
+    owner: &Jid,
+    watchers: &[Jid],
+    is_meant: impl Fn(&Jid) -> bool,
+) {
     let Some(user) = User::at(ctx.config, owner) else { return };
     let mut gone = Vec::new();
     for session in ctx.tables.sessions.of_mut(user) {

@@ -5,8 +5,7 @@
 //! Left out on purpose: stanzas for the server itself ([`crate::features`]) and presence for nobody in particular
 //! ([`crate::im::presence`]).
 
-use crate::im::blocking;
-use crate::im::carbons;
+use crate::features::{blocking, carbons};
 use crate::im::ctx::Ctx;
 use crate::im::delay;
 use crate::im::offline;

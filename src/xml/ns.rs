@@ -28,7 +28,5 @@ pub(crate) const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 pub(crate) const HINTS: &str = "urn:xmpp:hints";
 /// When a stanza was sent that arrives later (XEP-0203).
 pub(crate) const DELAY: &str = "urn:xmpp:delay";
-/// Copies of messages for an account's other clients (XEP-0280).
-pub(crate) const CARBONS: &str = "urn:xmpp:carbons:2";
 /// Whom an account will have nothing to do with (XEP-0191).
 pub(crate) const BLOCKING: &str = "urn:xmpp:blocking";
