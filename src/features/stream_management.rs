@@ -49,11 +49,22 @@ fn manage(
             match ctx.outboxes.acknowledge(stream, h) {
                 Err(Miscount::TooHigh { sent }) => Err(StreamError::HandledCountTooHigh { h, sent }),
                 // What has been acknowledged stays so: an answer that comes late says nothing new.
-                Ok(()) | Err(Miscount::TooLow) => Ok(None),
+                Err(Miscount::TooLow) => Ok(None),
+                Ok(stored) => {
+                    acknowledge(ctx, from, stream, &stored);
+                    Ok(None)
+                }
             }
         }
         "resume" => Ok(Some(failed("unexpected-request"))),
         _ => Err(StreamError::UnsupportedStanzaType),
+    }
+}
+
+/// Messages that were stored are acknowledged, and wait no longer.
+fn acknowledge(ctx: &mut Ctx<'_>, account: &Jid, stream: Key, stored: &[u64]) {
+    if let Some(user) = User::at(ctx.config, account) {
+        ctx.tables.acknowledge_offline(user, stream, stored);
     }
 }
 
@@ -115,7 +126,7 @@ fn resume(ctx: &mut Ctx<'_>, login: &mut Login, element: &Element) -> Result<Ele
     };
     let old = session.stream;
     match ctx.outboxes.acknowledge(old, h) {
-        Ok(()) => (),
+        Ok(stored) => acknowledge(ctx, account, old, &stored),
         Err(Miscount::TooHigh { sent }) => return Err(StreamError::HandledCountTooHigh { h, sent }),
         // What it says that it lacks was acknowledged, and so is kept no longer: as if there were no such session.
         Err(Miscount::TooLow) => return Ok(failed("item-not-found")),

@@ -15,10 +15,12 @@ use crate::xml::writer;
 use crate::xml::{Element, Reader, XmlLimits};
 use crate::xmpp::error::Condition;
 use crate::xmpp::jid::Jid;
+use crate::xmpp::slab::Key;
 use crate::xmpp::stanza::{is_fleeting, Stanza};
 
 /// Keeps a message for `user`, if it is worth it and there is room (XEP-0160 section 2: `service-unavailable` else).
-pub(crate) fn store(ctx: &mut Ctx<'_>, user: User<'_>, message: &Stanza) -> Result<(), Condition> {
+/// Gives its number.
+pub(crate) fn store(ctx: &mut Ctx<'_>, user: User<'_>, message: &Stanza) -> Result<u64, Condition> {
     if !is_kept(&message.element) {
         return Err(Condition::ServiceUnavailable);
     }
@@ -30,8 +32,53 @@ pub(crate) fn store(ctx: &mut Ctx<'_>, user: User<'_>, message: &Stanza) -> Resu
         log::debug!("{user}: too many messages wait, one more is refused");
         return Err(Condition::ServiceUnavailable);
     }
-    let message = OfflineMessage { number: offline.next_number(), bytes };
-    Ok(ctx.tables.change(user, AccountChange::Offline(message))?)
+    let number = offline.next_number();
+    ctx.tables.change(user, AccountChange::Offline(OfflineMessage { number, bytes }))?;
+    Ok(number)
+}
+
+/// XEP-0198: keeps a message for a stream that has no connection just now. The message is stored as others are, so that it
+/// outlives the server; but nobody else gets it while the stream may be resumed. `false` if it is not taken.
+pub(crate) fn store_for(ctx: &mut Ctx<'_>, user: User<'_>, stream: Key, message: &Stanza) -> bool {
+    let Ok(number) = store(ctx, user, message) else { return false };
+    ctx.tables.hold_offline(user, number, stream);
+    let taken = ctx.outboxes.send(stream, &message.element);
+    if taken {
+        ctx.outboxes.note_stored(stream, number);
+    } else {
+        ctx.tables.acknowledge_offline(user, stream, &[number]);
+    }
+    taken
+}
+
+/// A stream has ended without having acknowledged a message: it waits for anybody again, and the most available resource
+/// gets it. If nobody is there, it goes behind what the stream has given back before, if that waits.
+pub(crate) fn release(ctx: &mut Ctx<'_>, account: &Jid, stream: Key, number: u64, is_behind: bool) {
+    let Some(user) = User::at(ctx.config, account) else { return };
+    if !ctx.tables.release_offline(user, stream, number) {
+        return;
+    }
+    let connected = ctx.tables.sessions.available(user).filter(|s| ctx.outboxes.is_connected(s.stream));
+    match connected.max_by_key(|session| session.priority) {
+        Some(session) if session.priority >= 0 => {
+            if let Ok(address) = account.with_resource(&session.resource) {
+                deliver(ctx, &address);
+            }
+        }
+        _ if is_behind => store_again(ctx, user, number),
+        _ => (),
+    }
+}
+
+/// Puts a message behind all others. If that cannot be recorded, it stays where it is.
+fn store_again(ctx: &mut Ctx<'_>, user: User<'_>, number: u64) {
+    let Some(offline) = ctx.tables.accounts.offline(user) else { return };
+    let Some(message) = offline.messages().find(|message| message.number == number) else { return };
+    let again = OfflineMessage { number: offline.next_number(), bytes: message.bytes.clone() };
+    let removed = AccountChange::OfflineRemoved([number].into());
+    if ctx.tables.change_all(vec![(user, AccountChange::Offline(again)), (user, removed)]).is_err() {
+        log::warn!("{user}: a message waits before older ones, for its place could not be recorded");
+    }
 }
 
 /// XEP-0160 section 2: a resource that says that it is available, at no negative priority, gets what waits for its
@@ -40,21 +87,34 @@ pub(crate) fn deliver(ctx: &mut Ctx<'_>, to: &Jid) {
     let (Some(user), Some(resource)) = (User::at(ctx.config, to), to.resource()) else { return };
     let (sessions, accounts) = (&ctx.tables.sessions, &ctx.tables.accounts);
     let willing = sessions.find(user, resource).filter(|s| s.presence.is_some() && s.priority >= 0);
-    let (Some(session), Some(offline)) = (willing, accounts.offline(user)) else { return };
+    let Some(session) = willing else { return };
     let is_unwanted = |message: &OfflineMessage| {
         sender(message).is_some_and(|from| blocking::has_blocked(ctx.config, accounts, to, &from))
     };
     let blocks = accounts.get(user).is_some_and(|account| account.blocklist().len() > 0);
     let stream = session.stream;
-    let mut reads = true;
+    let is_managed = ctx.outboxes.is_managed(stream);
+    let (mut reads, mut unwanted) = (true, Vec::new());
     let send = |message: &&OfflineMessage| {
+        let OfflineMessage { number, bytes } = message;
         reads = !ctx.outboxes.is_throttled(stream);
-        reads
-            && ((blocks && is_unwanted(message))
-                || ctx.outboxes.send(stream, Outbound::Bytes(&message.bytes)))
+        if reads && blocks && is_unwanted(message) {
+            unwanted.push(*number);
+            return true;
+        }
+        let taken = reads && ctx.outboxes.send(stream, Outbound::Bytes(bytes));
+        if taken {
+            ctx.outboxes.note_stored(stream, *number);
+        }
+        taken
     };
-    let last = offline.messages().take_while(send).last().map(|message| message.number);
-    last.iter().for_each(|number| ctx.tables.send_offline(user, *number));
+    let taken: Vec<u64> = ctx.tables.waiting(user).take_while(send).map(|message| message.number).collect();
+    if is_managed {
+        taken.iter().for_each(|number| ctx.tables.hold_offline(user, *number, stream));
+        ctx.tables.acknowledge_offline(user, stream, &unwanted);
+    } else {
+        taken.last().into_iter().for_each(|number| ctx.tables.send_offline(user, *number));
+    }
     if let Some(session) = ctx.tables.session_mut(ctx.config, to).filter(|_| !reads) {
         session.untold.push_back(Untold::Messages);
         ctx.outboxes.put_off(stream);
@@ -72,7 +132,7 @@ pub(crate) fn is_asked_for(message: &Element) -> bool {
 }
 
 /// XEP-0160 section 3 and XEP-0334 section 4: what has content is worth keeping, unless it says no.
-fn is_kept(message: &Element) -> bool {
+pub(crate) fn is_kept(message: &Element) -> bool {
     message.child("no-store", ns::HINTS).is_none() && (is_asked_for(message) || !is_fleeting(message))
 }
 

@@ -43,11 +43,13 @@ pub(super) struct Entry {
     pub(super) is_answer: bool,
     /// It says since when it has waited for this stream to be resumed.
     is_delayed: bool,
+    /// The number of the account's stored message that it is, which is held for this stream.
+    stored: Option<u64>,
 }
 
 impl Entry {
     pub(super) fn new(bytes: usize, stanza: Option<Moment>, is_answer: bool) -> Self {
-        Self { bytes, stanza, is_answer, is_delayed: false }
+        Self { bytes, stanza, is_answer, is_delayed: false, stored: None }
     }
 }
 
@@ -69,6 +71,8 @@ pub(crate) struct Unacknowledged {
     pub(super) is_answer: bool,
     /// It says since when it has waited for this stream to be resumed; it has waited for no other.
     pub(crate) is_delayed: bool,
+    /// The number of the account's stored message that it is, which is held for this stream.
+    pub(crate) stored: Option<u64>,
 }
 
 impl Outboxes {
@@ -105,9 +109,9 @@ impl Outboxes {
         self.get(key).is_some_and(|outbox| outbox.acknowledgements.is_some())
     }
 
-    /// The client has acted upon `h` of our stanzas in all.
-    pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<(), Miscount> {
-        let Some(outbox) = self.get_mut(key) else { return Ok(()) };
+    /// The client has acted upon `h` of our stanzas in all. Gives the numbers of the stored messages that are new among them.
+    pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<Vec<u64>, Miscount> {
+        let Some(outbox) = self.get_mut(key) else { return Ok(Vec::new()) };
         let result = outbox.acknowledge(h);
         outbox.forget_sent();
         if result.is_ok() {
@@ -146,6 +150,19 @@ impl Outboxes {
             outbox.held = None;
         }
         self.relieve(key);
+    }
+
+    /// The stanza that was sent last is a stored message, with this number in its account.
+    pub(crate) fn note_stored(&mut self, key: Key, number: u64) {
+        let acknowledgements = self.get_mut(key).and_then(|outbox| outbox.acknowledgements.as_mut());
+        if let Some(entry) = acknowledgements.and_then(|all| all.entries.back_mut()) {
+            entry.stored = Some(number);
+        }
+    }
+
+    /// Whether a stream waits for another connection.
+    pub(crate) fn is_detached(&self, key: Key) -> bool {
+        self.get(key).is_some_and(|outbox| outbox.state == State::Detached)
     }
 
     /// Whether a stream goes on, over a connection that is there as far as anybody knows.
@@ -221,7 +238,7 @@ impl Outbox {
         self.bytes.extend_from_slice(&stanza.bytes);
         self.enter(before, Some(stanza.written), stanza.is_answer);
         if let Some(entry) = self.acknowledgements.as_mut().and_then(|all| all.entries.back_mut()) {
-            entry.is_delayed = stanza.is_delayed;
+            (entry.stored, entry.is_delayed) = (stanza.stored, stanza.is_delayed);
         }
     }
 
@@ -236,8 +253,8 @@ impl Outbox {
     }
 
     /// XEP-0198 section 4. What was not sent cannot be acknowledged: it would be torn out of the stream.
-    fn acknowledge(&mut self, h: u32) -> Result<(), Miscount> {
-        let Some(acknowledgements) = &mut self.acknowledgements else { return Ok(()) };
+    fn acknowledge(&mut self, h: u32) -> Result<Vec<u64>, Miscount> {
+        let Some(acknowledgements) = &mut self.acknowledgements else { return Ok(Vec::new()) };
         acknowledgements.requested = false;
         let news = h.wrapping_sub(acknowledgements.acknowledged);
         if news > u32::MAX / 2 {
@@ -249,9 +266,9 @@ impl Outbox {
             return Err(Miscount::TooHigh { sent: acknowledgements.acknowledged.wrapping_add(sent) });
         };
         acknowledgements.acknowledged = h;
-        acknowledgements.entries.drain(..entries);
+        let stored = acknowledgements.entries.drain(..entries).filter_map(|entry| entry.stored).collect();
         self.forget_front(bytes);
-        Ok(())
+        Ok(stored)
     }
 
     /// What was sent goes: at once, or, with stream management, up to the first stanza that is not acknowledged.
@@ -288,8 +305,8 @@ impl Outbox {
                 entry.stanza.is_none() || (entry.is_answer && start >= sent && unsent == Unsent::NoAnswers);
             if let Some(written) = entry.stanza.filter(|_| !stays) {
                 let bytes = bytes.get(start..end).unwrap_or_default().to_vec();
-                let Entry { is_answer, is_delayed, .. } = entry;
-                stanzas.push_back(Unacknowledged { bytes, written, is_answer, is_delayed });
+                let Entry { is_answer, is_delayed, stored, .. } = entry;
+                stanzas.push_back(Unacknowledged { bytes, written, is_answer, is_delayed, stored });
             }
             if stays || start < sent {
                 self.bytes.extend_from_slice(bytes.get(start.max(sent)..end).unwrap_or_default());

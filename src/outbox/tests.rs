@@ -157,7 +157,7 @@ fn what_is_on_its_way_is_counted_apart_from_what_waits() {
     outboxes.sent(key, 1);
     put(&mut outboxes, key, "x");
     assert!(outboxes.is_throttled(key), "more than so much is not acknowledged");
-    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(vec![]));
     assert!(!outboxes.is_throttled(key));
 }
 
@@ -210,20 +210,27 @@ fn stanzas_are_kept_until_they_are_acknowledged() {
     put(&mut outboxes, key, "three");
     assert_eq!(send_all(&mut outboxes, key), "three", "one request at a time");
     assert_eq!(outboxes.acknowledge(key, 4), Err(Miscount::TooHigh { sent: 3 }), "more than there were");
-    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(vec![]));
     assert_eq!(send_all(&mut outboxes, key), R, "the rest is asked for");
-    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(vec![]));
     assert_eq!(send_all(&mut outboxes, key), "", "but not again while there is nothing new");
     let at = |number, second| Moment { number, second };
     assert_eq!(
         outboxes.take_unacknowledged(key).0,
         [
-            Unacknowledged { bytes: b"two".to_vec(), written: at(2, 2), is_answer: false, is_delayed: false },
+            Unacknowledged {
+                bytes: b"two".to_vec(),
+                written: at(2, 2),
+                is_answer: false,
+                is_delayed: false,
+                stored: None
+            },
             Unacknowledged {
                 bytes: b"three".to_vec(),
                 written: at(3, 3),
                 is_answer: false,
-                is_delayed: false
+                is_delayed: false,
+                stored: None,
             },
         ],
     );
@@ -235,7 +242,7 @@ fn an_outbox_that_was_acknowledged_needs_no_memory() {
     outboxes.manage(key);
     (0..1_000).for_each(|_| assert!(put(&mut outboxes, key, "stanza")));
     send_all(&mut outboxes, key);
-    assert_eq!(outboxes.acknowledge(key, 1_000), Ok(()));
+    assert_eq!(outboxes.acknowledge(key, 1_000), Ok(vec![]));
     let outbox = outboxes.get(key).unwrap();
     assert_eq!(outbox.bytes.capacity(), 0);
     assert!(outbox.acknowledgements.as_ref().unwrap().entries.capacity() <= 2 * SPARE_ENTRIES);
@@ -253,7 +260,7 @@ fn counters_wrap() {
     put(&mut outboxes, key, "two");
     send_all(&mut outboxes, key);
     outboxes.note_received(key);
-    assert_eq!((outboxes.acknowledge(key, 1), outboxes.take_received(key)), (Ok(()), Some(0)));
+    assert_eq!((outboxes.acknowledge(key, 1), outboxes.take_received(key)), (Ok(vec![]), Some(0)));
     assert_eq!(outboxes.take_unacknowledged(key).0.len(), 0);
 }
 
@@ -265,7 +272,7 @@ fn what_was_not_sent_is_not_acknowledged() {
     put(&mut outboxes, key, "two");
     outboxes.sent(key, 5);
     assert_eq!(outboxes.acknowledge(key, 2), Err(Miscount::TooHigh { sent: 1 }));
-    assert_eq!(outboxes.acknowledge(key, 1), Ok(()));
+    assert_eq!(outboxes.acknowledge(key, 1), Ok(vec![]));
     assert_eq!(outboxes.acknowledge(key, 0), Err(Miscount::TooLow));
     assert_eq!(text(&outboxes, key), "o", "the rest of what is under way");
 }
@@ -307,16 +314,17 @@ fn another_stream_goes_on_where_one_was_lost() {
     put(&mut outboxes, old, "two");
     outboxes.detach(old);
     assert!(put(&mut outboxes, old, "three"), "a lost connection is no reason to refuse");
-    assert_eq!(outboxes.acknowledge(old, 1), Ok(()));
+    assert_eq!(outboxes.acknowledge(old, 1), Ok(vec![]));
     outboxes.set_time(Duration::from_secs(9));
     outboxes.resume(old, new, |stanza| stanza.bytes.extend_from_slice(b", late"));
     assert_eq!(send_all(&mut outboxes, new), format!("twothree, late{R}"));
-    assert_eq!(outboxes.acknowledge(new, 2), Ok(()));
+    assert_eq!(outboxes.acknowledge(new, 2), Ok(vec![]));
     let left = Unacknowledged {
         bytes: b"three, late".to_vec(),
         written: Moment { number: 2, second: 5 },
         is_answer: false,
         is_delayed: false,
+        stored: None,
     };
     assert_eq!(outboxes.take_unacknowledged(new).0, [left], "it was written when it was written first");
 }

@@ -80,36 +80,58 @@ fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(
 
 /// XEP-0198 section 4: what a lost stream of this priority did not acknowledge goes where it would have gone without that
 /// stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
-pub(crate) fn give_back(ctx: &mut Ctx<'_>, mut stanza: Stanza, given: &Unacknowledged, priority: Option<i8>) {
-    let written = given.written;
+/// Whether it is stored and is to wait on, for anybody of its account.
+pub(crate) fn give_back(
+    ctx: &mut Ctx<'_>,
+    mut stanza: Stanza,
+    given: &Unacknowledged,
+    priority: Option<i8>,
+) -> bool {
     let from = stanza.element.attr("from").and_then(|from| from.parse::<Jid>().ok());
-    let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return };
-    if is_answer(stanza.kind) {
-        // RFC 6121 8.5.3.2: it answers what that stream asked. Another one may have asked something else with this id.
-        return;
+    let (Some(from), Some(to)) = (from, stanza.to.clone()) else { return false };
+    if is_settled(ctx, &from, &to, &stanza, given, priority) {
+        return false;
     }
-    if from.as_str() == to.bare_str() {
-        // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
-        return;
+    // RFC 6121 8.5.3.2.1: but for chats, what is for one resource is for no other.
+    if given.stored.is_some() && (to.is_bare() || stanza.kind == Kind::Message(MessageType::Chat)) {
+        return true;
     }
-    if is_stopped(ctx, &from, &to, &stanza) {
-        return;
-    }
-    let Some(user) = User::at(ctx.config, &to) else { return };
-    // One that had waited before, for the account or for a lost stream's, went to that stream alone.
-    let is_noted = delay::is_noted(ctx.config, &stanza.element);
-    let had_waited = is_noted && !given.is_delayed;
-    let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
-    let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
-    let has_copy = !had_waited && carbons::is_known(ctx, user, &stanza, written);
-    if has_copy || is_there_too || matches!(stanza.kind, Kind::Presence(_)) {
-        return;
-    }
-    if !is_noted && matches!(stanza.kind, Kind::Message(_)) {
-        let then = delay::at(ctx.now, written.time());
+    if matches!(stanza.kind, Kind::Message(_)) && !delay::is_noted(ctx.config, &stanza.element) {
+        let then = delay::at(ctx.now, given.written.time());
         stanza.element.push(Node::Element(delay::note(ctx.config, then)));
     }
     route(ctx, &from, &to, &stanza);
+    false
+}
+
+/// Whether nobody else is to get what a lost stream did not acknowledge.
+fn is_settled(
+    ctx: &mut Ctx<'_>,
+    from: &Jid,
+    to: &Jid,
+    stanza: &Stanza,
+    given: &Unacknowledged,
+    priority: Option<i8>,
+) -> bool {
+    if is_answer(stanza.kind) {
+        // RFC 6121 8.5.3.2: it answers what that stream asked. Another one may have asked something else with this id.
+        return true;
+    }
+    if from.as_str() == to.bare_str() {
+        // What the server says on behalf of an account to one of its resources, such as a copy, is for that one alone.
+        return true;
+    }
+    if is_stopped(ctx, from, to, stanza) {
+        return true;
+    }
+    let Some(user) = User::at(ctx.config, to) else { return true };
+    // One that had waited before, for the account or for a lost stream's, went to that stream alone.
+    let had_waited = delay::is_noted(ctx.config, &stanza.element) && !given.is_delayed;
+    let written = given.written;
+    let was_there = |s: &Session| Some(s.priority) >= priority && s.since <= written.number;
+    let is_there_too = !had_waited && to.is_bare() && ctx.tables.sessions.available(user).any(was_there);
+    let has_copy = !had_waited && carbons::is_known(ctx, user, stanza, written);
+    has_copy || is_there_too || matches!(stanza.kind, Kind::Presence(_))
 }
 
 fn is_answer(kind: Kind) -> bool {
@@ -275,11 +297,23 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: User<'_>, stanza: &Stanza) -> Res
     }
 }
 
-/// Whether one of them takes it. The account's other resources may get copies then.
+/// Whether one of them takes it. The account's other resources may get copies then. What only streams without a connection
+/// take is stored for each of them, if it is worth it: it has reached nobody yet, and is to outlive the server.
 fn to_streams(ctx: &mut Ctx<'_>, user: User<'_>, streams: &[Key], stanza: &Stanza) -> bool {
+    let (detached, others): (Vec<Key>, Vec<Key>) =
+        streams.iter().partition(|stream| ctx.outboxes.is_detached(**stream));
     let mut taken = false;
-    for &stream in streams {
+    for stream in others {
         taken |= ctx.outboxes.send(stream, &stanza.element);
+    }
+    let is_kind_kept = matches!(stanza.kind, Kind::Message(MessageType::Normal | MessageType::Chat));
+    let stores = !taken && is_kind_kept && offline::is_kept(&stanza.element);
+    for stream in detached {
+        taken |= if stores {
+            offline::store_for(ctx, user, stream, stanza)
+        } else {
+            ctx.outboxes.send(stream, &stanza.element)
+        };
     }
     if taken {
         carbons::received(ctx, user, streams, stanza);

@@ -175,7 +175,7 @@ impl Phase {
         if let Self::Bound(Bound { address, .. }) | Self::Detached(address) = self {
             log::info!("{} {address} is gone", base.key);
             let priority = presence::gone(ctx, &address, base.key);
-            return Self::Ended(Returns::of(ctx, base.key, priority));
+            return Self::Ended(Returns::of(ctx, base.key, address, priority));
         }
         Self::Ended(None)
     }

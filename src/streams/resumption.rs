@@ -28,6 +28,9 @@ pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
         session.stream = base.key;
     }
     let (config, now) = (ctx.config, ctx.now);
+    if let Some(user) = User::at(ctx.config, address) {
+        ctx.tables.resume_offline(user, old, base.key);
+    }
     ctx.outboxes.resume(old, base.key, |stanza| add_delay(config, now, stanza));
     ctx.outboxes.end(old, Some(StreamError::Conflict("the session goes on over another connection")));
     log::info!("{} {} goes on as {address}", base.key, base.peer);
@@ -57,23 +60,50 @@ fn add_delay(config: &Config, now: Now, stanza: &mut Unacknowledged) {
 /// XEP-0198 section 4: what a stream did not acknowledge goes where it would have gone without that stream. There
 /// may be much of it, and many streams may end at once, so that it goes one by one, in order.
 pub(super) struct Returns {
+    stream: Key,
+    /// What it was bound to.
+    address: Jid,
     stanzas: VecDeque<Unacknowledged>,
     /// Of the resource that the stream was.
     priority: Option<i8>,
+    /// Some of what was given back is stored now, which was not before.
+    has_stored: bool,
 }
 
 impl Returns {
     /// What a stream leaves that has ended, whose resource had this priority until now.
-    pub(super) fn of(ctx: &mut Ctx<'_>, stream: Key, priority: Option<i8>) -> Option<Box<Self>> {
+    pub(super) fn of(
+        ctx: &mut Ctx<'_>,
+        stream: Key,
+        address: Jid,
+        priority: Option<i8>,
+    ) -> Option<Box<Self>> {
         let (stanzas, noted) = ctx.outboxes.take_unacknowledged(stream);
-        (!stanzas.is_empty()).then(|| Box::new(Self { stanzas, priority: priority.or(noted) }))
+        let priority = priority.or(noted);
+        (!stanzas.is_empty())
+            .then(|| Box::new(Self { stream, address, stanzas, priority, has_stored: false }))
     }
 
     /// Gives the next one back. `false` if there was none.
     pub(super) fn give_one_back(&mut self, ctx: &mut Ctx<'_>) -> bool {
         let next = self.stanzas.pop_front();
-        next.iter().for_each(|stanza| give_back(ctx, stanza, self.priority));
-        next.is_some()
+        let Some(stanza) = next else { return false };
+        let Some(user) = User::at(ctx.config, &self.address) else { return false };
+        let next_number =
+            |ctx: &Ctx<'_>| ctx.tables.accounts.offline(user).map(|offline| offline.next_number());
+        let before = next_number(ctx);
+        let waits = give_back(ctx, &stanza, self.priority);
+        self.has_stored |= next_number(ctx) != before;
+        match stanza.stored {
+            Some(number) if waits => {
+                offline::release(ctx, &self.address, self.stream, number, self.has_stored);
+            }
+            Some(number) => {
+                ctx.tables.acknowledge_offline(user, self.stream, &[number]);
+            }
+            None => (),
+        }
+        true
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -81,7 +111,8 @@ impl Returns {
     }
 }
 
-fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
+/// Whether it is stored and is to wait on.
+fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) -> bool {
     let text = String::from_utf8_lossy(&stanza.bytes);
     // Limits are for what others wrote; escapes and declarations have made this longer than what its sender was held
     // to.
@@ -89,8 +120,11 @@ fn give_back(ctx: &mut Ctx<'_>, stanza: &Unacknowledged, priority: Option<i8>) {
     match element.map(Stanza::read) {
         Ok(Ok(read)) => router::give_back(ctx, read, stanza, priority),
         // The error for a request without an id has none either. It is an answer, and nobody else's.
-        Ok(Err(_)) => (),
-        Err(error) => debug_assert!(false, "what was sent was well-formed: {error}"),
+        Ok(Err(_)) => false,
+        Err(error) => {
+            debug_assert!(false, "what was sent was well-formed: {error}");
+            true
+        }
     }
 }
 

@@ -85,14 +85,6 @@ impl InFlight {
         held.filter(|stream| **stream == old).for_each(|stream| *stream = new);
     }
 
-    /// Lets go of all that is held for a stream.
-    pub(super) fn release(&mut self, user: &str, stream: Key) {
-        if let Some(held) = self.held.get_mut(user) {
-            held.retain(|_, holder| *holder != stream);
-        }
-        self.forget_if_empty(user);
-    }
-
     /// An account has gone with all its messages; the next of the name has messages of its own.
     pub(super) fn forget(&mut self, user: &str) {
         self.sent.retain(|sent| *sent.user != *user);
@@ -125,9 +117,9 @@ mod tests {
         in_flight.move_held("a", old, new);
         assert_eq!(in_flight.take_held("a", new, &[1, 2, 4, 7]), [1, 2]);
         assert_eq!(held(&in_flight), [3, 4]);
-        in_flight.release("a", new);
+        assert_eq!(in_flight.take_held("a", new, &[3]), [3]);
         assert_eq!(held(&in_flight), [4]);
-        in_flight.release("a", other);
+        assert_eq!(in_flight.take_held("a", other, &[4]), [4]);
         assert!(in_flight.held.is_empty());
         in_flight.hold("a", 5, old);
         in_flight.forget("a");

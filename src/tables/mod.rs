@@ -202,7 +202,6 @@ impl Tables {
 }
 
 /// XEP-0198: messages that wait until they are acknowledged.
-#[allow(dead_code)] // streams with acknowledgements do not ask for it yet
 impl Tables {
     /// A message of `user` that waits is sent on a stream with acknowledgements (XEP-0198), or is to be once it is resumed.
     pub(crate) fn hold_offline(&mut self, user: User<'_>, number: u64, stream: Key) {
@@ -227,9 +226,9 @@ impl Tables {
         self.in_flight.move_held(user.as_str(), old, new);
     }
 
-    /// A stream has ended: what it held waits for anybody again.
-    pub(crate) fn release_offline(&mut self, user: User<'_>, stream: Key) {
-        self.in_flight.release(user.as_str(), stream);
+    /// A stream has ended: a message that it held waits for anybody again. `false` if it did not hold it.
+    pub(crate) fn release_offline(&mut self, user: User<'_>, stream: Key, number: u64) -> bool {
+        !self.in_flight.take_held(user.as_str(), stream, &[number]).is_empty()
     }
 }
 
@@ -330,7 +329,7 @@ mod tests {
         assert_eq!((waiting(&tables), kept(&tables)), (vec![], vec![3, 4]));
         tables.resume_offline("a".into(), stream, next);
         tables.acknowledge_offline("a".into(), next, &[4]);
-        tables.release_offline("a".into(), next);
+        assert!(tables.release_offline("a".into(), next, 3) && !tables.release_offline("a".into(), next, 3));
         assert_eq!((waiting(&tables), kept(&tables)), (vec![3], vec![3]));
         tables.send_offline("a".into(), 3);
         assert_eq!((kept(&tables), tables.accounts.offline("a".into()).unwrap().next_number()), (vec![], 6));
