@@ -4,10 +4,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+
 use super::process::PATIENCE;
 
 const HEADER: &str = "<stream:stream to='localhost' xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams'>";
+
+fn header_1_0() -> String {
+    HEADER.replace(" to=", " version='1.0' to=")
+}
 
 pub(crate) struct Client {
     socket: TcpStream,
@@ -18,11 +24,21 @@ pub(crate) struct Client {
 impl Client {
     /// Opens a stream; `None` if there is no server any more.
     pub(crate) fn connect(address: SocketAddr) -> Option<Self> {
+        Self::open(address, HEADER)
+    }
+
+    /// Opens a stream of RFC 6120.
+    pub(crate) fn connect_1_0(address: SocketAddr) -> Option<Self> {
+        let mut client = Self::open(address, &header_1_0())?;
+        client.hear("</stream:features>").map(|_| client)
+    }
+
+    fn open(address: SocketAddr, header: &str) -> Option<Self> {
         let socket = TcpStream::connect(address).ok()?;
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         socket.set_nodelay(true).unwrap();
         let mut client = Self { socket, heard: String::new() };
-        client.say(HEADER);
+        client.say(header);
         client.hear(">")?;
         // The declaration ends with one, too.
         client.hear(">").map(|_| client)
@@ -69,6 +85,16 @@ impl Client {
             return Some(whole);
         }
         self.hear("</iq>").map(|rest| whole + &rest)
+    }
+
+    /// Proves an account by SASL PLAIN.
+    pub(crate) fn prove(&mut self, name: &str, password: &str) -> Option<()> {
+        let proof = base64::engine::general_purpose::STANDARD.encode(format!("\0{name}\0{password}"));
+        self.say(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>"));
+        self.hear("<success")?;
+        self.hear(">")?;
+        self.say(&header_1_0());
+        self.hear("</stream:features>").map(|_| ())
     }
 
     /// Makes an account. `true` if it was made.

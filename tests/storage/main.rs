@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod full_disk;
 mod kill;
+mod managed;
 mod older;
 mod process;
 mod settings;
