@@ -300,23 +300,43 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: User<'_>, stanza: &Stanza) -> Res
 /// Whether one of them takes it. The account's other resources may get copies then. What only streams without a connection
 /// take is stored for each of them, if it is worth it: it has reached nobody yet, and is to outlive the server.
 fn to_streams(ctx: &mut Ctx<'_>, user: User<'_>, streams: &[Key], stanza: &Stanza) -> bool {
-    let (detached, others): (Vec<Key>, Vec<Key>) =
-        streams.iter().partition(|stream| ctx.outboxes.is_detached(**stream));
-    let mut taken = false;
-    for stream in others {
-        taken |= ctx.outboxes.send(stream, &stanza.element);
+    let (mut taken, mut detached) = (false, false);
+    for &stream in streams {
+        if ctx.outboxes.is_detached(stream) {
+            detached = true;
+        } else {
+            taken |= ctx.outboxes.send(stream, &stanza.element);
+        }
     }
+    if detached {
+        taken |= to_detached(ctx, user, streams, stanza, !taken);
+    }
+    if taken {
+        carbons::received(ctx, user, streams, stanza);
+    }
+    taken
+}
+
+/// Whether one of those that have no connection takes it, which is stored for each of them if it is to be and is worth it.
+fn to_detached(
+    ctx: &mut Ctx<'_>,
+    user: User<'_>,
+    streams: &[Key],
+    stanza: &Stanza,
+    is_to_be_stored: bool,
+) -> bool {
     let is_kind_kept = matches!(stanza.kind, Kind::Message(MessageType::Normal | MessageType::Chat));
-    let stores = !taken && is_kind_kept && offline::is_kept(&stanza.element);
-    for stream in detached {
+    let stores = is_to_be_stored && is_kind_kept && offline::is_kept(&stanza.element);
+    let mut taken = false;
+    for &stream in streams {
+        if !ctx.outboxes.is_detached(stream) {
+            continue;
+        }
         taken |= if stores {
             offline::store_for(ctx, user, stream, stanza)
         } else {
             ctx.outboxes.send(stream, &stanza.element)
         };
-    }
-    if taken {
-        carbons::received(ctx, user, streams, stanza);
     }
     taken
 }
