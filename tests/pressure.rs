@@ -229,3 +229,21 @@ fn a_contact_with_many_resources_and_long_statuses() {
     world.say(juliet, "<presence type='unavailable'/><presence/>");
     world.until("all of them", |clients| clients[juliet].count("</status>") == RESOURCES);
 }
+
+#[test]
+fn many_small_requests_at_once_are_all_answered_in_order() {
+    const REQUESTS: usize = 20_000;
+    let mut world = World::new(&["romeo", "juliet"]);
+    let (romeo, juliet) = (world.log_in("romeo", "a"), world.log_in("juliet", "a"));
+    let request = |n| format!("<iq type='get' id='g{n}'><blocklist xmlns='urn:xmpp:blocking'/></iq>");
+    let requests: String = (0..REQUESTS).map(request).collect();
+    world.say(romeo, &requests);
+    world.say(juliet, "<iq type='get' id='ping' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+    world.until("a bystander's answer", |clients| clients[juliet].heard.contains("id='ping'"));
+    let last = format!("id='g{}'", REQUESTS - 1);
+    world.until("all answers", |clients| clients[romeo].heard.contains(&last));
+    let heard = &world.clients[romeo].heard;
+    let ids: Vec<&str> = heard.split("id='g").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
+    let wanted: Vec<String> = (0..REQUESTS).map(|n| n.to_string()).collect();
+    assert!(!world.clients[romeo].ended && ids == wanted, "{} answers", ids.len());
+}

@@ -173,6 +173,8 @@ const QUEUE_KEPT: usize = 256;
 
 /// The outboxes of all streams, in the slots of their keys.
 pub(crate) struct Outboxes {
+    /// Bytes that were written so far.
+    written: usize,
     slots: Vec<Option<Outbox>>,
     dirty: VecDeque<Key>,
     closing: VecDeque<Key>,
@@ -192,6 +194,7 @@ pub(crate) struct Outboxes {
 impl Outboxes {
     pub(crate) fn new(limits: OutboxLimits) -> Self {
         Self {
+            written: 0,
             slots: Vec::new(),
             dirty: VecDeque::new(),
             closing: VecDeque::new(),
@@ -208,6 +211,11 @@ impl Outboxes {
     /// What is written from now on is written at this time.
     pub(crate) fn set_time(&mut self, monotonic: Duration) {
         self.now.second = monotonic.as_secs().try_into().unwrap_or(u32::MAX);
+    }
+
+    /// Kilobytes that were written, for whomever; it begins again when it is too much for the machine's numbers.
+    pub(crate) fn written_kilobytes(&self) -> usize {
+        self.written / 1_024
     }
 
     /// How many stanzas were written, for whomever.
@@ -277,6 +285,7 @@ impl Outboxes {
             return false;
         }
         outbox.enter(outbox.bytes.len() - length, stanza, what.is_answer());
+        self.written = self.written.wrapping_add(length);
         self.mark_dirty(key);
         self.press(key, length);
         true

@@ -190,6 +190,8 @@ impl Server {
     /// once it is sent, [`Server::sync`] and be gone.
     pub fn shut_down(&mut self, now: Now) {
         self.config.limits.connections = 0;
+        // What was received before is acted upon.
+        self.work_off(now);
         for key in self.streams.keys() {
             self.with(key, now, Stream::shut_down);
         }

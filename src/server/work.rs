@@ -1,9 +1,10 @@
 //! What streams have left to do, a little each turn.
 //!
-//! A stream that reads too little, or sends more than others read, is throttled ([`crate::outbox`]): what it has sent
-//! is acted upon once that is over. One that has ended gives back what it did not acknowledge. A turn has a budget
-//! for both, so that nobody waits for the work of others.
-//! Left out on purpose: what is read at once; [`Server::receive`] acts on it.
+//! What a stream asks for is work, and a turn has a budget of it: a stream that has had its slice goes back into line, so
+//! that nobody waits for the work of others. A stream that reads too little, or sends more than others read, is
+//! throttled ([`crate::outbox`]): what it has sent is acted upon once that is over. One that has ended gives back what
+//! it did not acknowledge.
+//! Left out on purpose: time. Work is counted, so that the same bytes always lead to the same answers.
 
 use super::Server;
 use crate::im::ctx::Now;
@@ -11,35 +12,77 @@ use crate::streams::Stream;
 use crate::xmpp::error::StreamError;
 use crate::xmpp::slab::Key;
 
-/// Stanzas of such streams in a turn.
-const STANZAS_PER_TURN: usize = 64;
+/// Units of work in a turn for all streams together. A stanza costs one, and one for each KB that is written for it.
+const TURN: usize = 1_024;
+/// Units after which a stream goes back into line.
+const SLICE: usize = 128;
+/// What a derivation of keys costs: 4,096 rounds of it take about a millisecond, so that a turn has room for four.
+const DERIVATION: usize = 256;
+/// Bytes of a character that has not come whole, which nobody can act upon.
+const PART_OF_A_CHARACTER: usize = 3;
 
 /// What is left of a turn's budget.
 pub(super) struct Budget(usize);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(STANZAS_PER_TURN)
+        Self(TURN)
     }
 }
 
+/// Why a stream does not go on just now.
+enum Stopped {
+    /// There is nothing left to do.
+    Done,
+    /// It waits for its own outbox, or another's, to be read.
+    Throttled,
+    /// It has had its slice.
+    Spent,
+}
+
 impl Server {
-    /// Whether a stream should be read from. Otherwise what it sends is kept, and not acted upon before the time
-    /// comes; no more should be read, so that the peer's own system stops it from sending.
+    /// Whether a stream should be read from. Otherwise there is something left that it has sent before, and no more
+    /// should be read, so that the peer's own system stops it from sending.
     pub fn wants_read(&self, id: Key) -> bool {
-        !self.outboxes.is_throttled(id)
+        let has_more = |stream: &Stream| stream.unread() > PART_OF_A_CHARACTER;
+        !self.outboxes.is_throttled(id) && !self.streams.get(id).is_some_and(|stream| has_more(stream))
     }
 
-    /// Acts on all that a stream has sent, unless it is throttled. One that goes on sending nevertheless is ended.
+    /// Acts on what a stream has sent, as far as its slice goes. One that goes on sending nevertheless is ended.
     pub(super) fn act(&mut self, id: Key, now: Now) {
-        while !self.outboxes.is_throttled(id) && self.with(id, now, Stream::step) == Some(true) {
-            self.finish_all(now);
+        if matches!(self.act_on_slice(id, now), Stopped::Spent) {
+            self.outboxes.make_ready(id);
         }
         let most = 2 * self.config.limits.stanza_bytes;
         if self.streams.get(id).is_some_and(|stream| stream.unread() > most) {
             self.outboxes.end(id, Some(StreamError::PolicyViolation("more sent than is read")));
             self.finish_all(now);
         }
+    }
+
+    fn act_on_slice(&mut self, key: Key, now: Now) -> Stopped {
+        let mut slice = SLICE;
+        while !self.outboxes.is_throttled(key) {
+            if slice == 0 || self.budget.0 == 0 {
+                return Stopped::Spent;
+            }
+            let before = self.work_done();
+            let stepped = self.with(key, now, Stream::step) == Some(true);
+            self.finish_all(now);
+            if !stepped {
+                return Stopped::Done;
+            }
+            let cost = 1 + self.work_done().wrapping_sub(before);
+            slice = slice.saturating_sub(cost);
+            self.budget.0 = self.budget.0.saturating_sub(cost);
+        }
+        Stopped::Throttled
+    }
+
+    /// Units of work so far, but for one for each stanza.
+    fn work_done(&self) -> usize {
+        let derivations = self.tables.accounts.derivations().wrapping_mul(DERIVATION);
+        derivations.wrapping_add(self.outboxes.written_kilobytes())
     }
 
     /// Does what has become possible, as far as the budget goes.
@@ -61,19 +104,13 @@ impl Server {
 
     fn work_on(&mut self, key: Key, now: Now) {
         self.read_again(key);
-        while !self.outboxes.is_throttled(key) {
-            if self.budget.0 == 0 {
-                self.keep_unread(key);
-                return self.outboxes.make_ready(key);
-            }
-            self.budget.0 -= 1;
-            if self.with(key, now, Stream::step) != Some(true) {
-                self.keep_unread(key);
-                return self.rest_or_forget(key, now);
-            }
-            self.finish_all(now);
-        }
+        let stopped = self.act_on_slice(key, now);
         self.keep_unread(key);
+        match stopped {
+            Stopped::Done => self.rest_or_forget(key, now),
+            Stopped::Throttled => (),
+            Stopped::Spent => self.outboxes.make_ready(key),
+        }
     }
 
     /// There is nothing left to do for a stream: what was put off until then comes now.

@@ -5,6 +5,7 @@
 //! answered with the same work for a name that nobody has, so that nobody learns which names are taken.
 //! Left out on purpose: who may make, change or end an account.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::blocklist::Blocklist;
@@ -91,6 +92,7 @@ pub(crate) struct Accounts {
     pub(super) rules: PasswordRules,
     /// How many accounts have keys and no password: those that came from elsewhere, where passwords are kept.
     keys_only: usize,
+    derivations: Cell<usize>,
     /// Makes the salts of names that nobody has: always the same for the same name.
     decoy: Hmac,
 }
@@ -98,7 +100,13 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// No accounts. `decoy` is a secret of this server.
     pub(crate) fn new(rules: PasswordRules, decoy: &[u8]) -> Self {
-        Self { by_name: HashMap::new(), rules, keys_only: 0, decoy: Hmac::new(decoy) }
+        Self {
+            by_name: HashMap::new(),
+            rules,
+            keys_only: 0,
+            derivations: Cell::new(0),
+            decoy: Hmac::new(decoy),
+        }
     }
 
     pub(crate) fn exists(&self, user: User<'_>) -> bool {
@@ -122,6 +130,15 @@ impl Accounts {
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.by_name.len()
+    }
+
+    /// How often keys were derived, which is slow.
+    pub(crate) fn derivations(&self) -> usize {
+        self.derivations.get()
+    }
+
+    pub(super) fn note_derivation(&self) {
+        self.derivations.set(self.derivations.get().wrapping_add(1));
     }
 
     /// How passwords rest.
@@ -222,6 +239,7 @@ impl Accounts {
         if self.rules.keeps_passwords && self.keys_only == 0 {
             self.matches(user, given.as_bytes(), str::to_owned)
         } else {
+            self.note_derivation();
             self.keys(user).fit(given)
         }
     }

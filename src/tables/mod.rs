@@ -182,6 +182,7 @@ impl Tables {
         salt: &[u8],
     ) -> Result<(), AccountError> {
         self.check_free(user)?;
+        self.accounts.note_derivation();
         let credential = Credential::new(password, salt, self.accounts.rules)?;
         self.change(user, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
@@ -196,6 +197,7 @@ impl Tables {
         if !self.accounts.exists(user) {
             return Err(AccountError::Unknown);
         }
+        self.accounts.note_derivation();
         let credential = Credential::new(password, salt, self.accounts.rules)?;
         self.change(user, AccountChange::Credential(credential)).map_err(|_| AccountError::NotRecorded)
     }
