@@ -35,6 +35,8 @@ fn the_readme_gives_the_limits_as_they_are() {
         limits.subscription_request_bytes,
         limits.blocklist_items,
         limits.directed_presences,
+        limits.resources,
+        limits.detached_resources,
         limits.offline_messages,
         limits.offline_bytes,
         limits.vcard_bytes,

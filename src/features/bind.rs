@@ -53,6 +53,7 @@ fn bind(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         login.failures += 1;
         StanzaError::because(Condition::BadRequest, error.to_string())
     })?;
+    login.make_room(ctx, &address)?;
     let jid = Element::new("jid", NS).with_text(address.as_str().to_owned());
     login.outcome = Some(Outcome::Bound(address));
     Ok(Some(Element::new("bind", NS).with(jid)))

@@ -95,6 +95,7 @@ fn log_in(ctx: &mut Ctx<'_>, login: &mut Login, set: &Stanza) -> Answer {
         login.failed(ctx, Some(user.as_str()));
         return Err(Condition::NotAuthorized.into());
     }
+    login.make_room(ctx, &address)?;
     login.outcome = Some(Outcome::Bound(address));
     Ok(None)
 }

@@ -72,6 +72,8 @@ const LIMITS: &[Limit] = table![
     subscription_request_bytes: Count,
     blocklist_items: Count,
     directed_presences: Count,
+    resources: Count,
+    detached_resources: Count,
     events: Count,
     offline_messages: Count,
     offline_bytes: Count,

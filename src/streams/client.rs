@@ -168,6 +168,7 @@ impl Phase {
         log::info!("{} {} has lost its connection", base.key, bound.address);
         ctx.outboxes.detach(base.key);
         base.deadline = Some(ctx.now.monotonic + time);
+        resumption::limit_detached(ctx, base.key, &bound.address);
         Self::Detached(bound.address)
     }
 

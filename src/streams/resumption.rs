@@ -38,6 +38,15 @@ pub(super) fn resume(ctx: &mut Ctx<'_>, base: &Base, address: &Jid, old: Key) {
     ctx.outboxes.put_off(base.key);
 }
 
+/// An account may have so many sessions without a connection; this one is one more, and the oldest others go for it.
+pub(super) fn limit_detached(ctx: &mut Ctx<'_>, stream: Key, address: &Jid) {
+    let Some(user) = User::at(ctx.config, address) else { return };
+    let streams = ctx.tables.sessions.of(user).iter().map(|session| session.stream);
+    let others: Vec<Key> = streams.filter(|&s| s != stream && !ctx.outboxes.is_connected(s)).collect();
+    let surplus = (others.len() + 1).saturating_sub(ctx.config.limits.detached_resources);
+    others.iter().take(surplus).for_each(|&oldest| ctx.outboxes.end(oldest, None));
+}
+
 /// XEP-0203: a message that came while nobody was connected says when, unless it does already. It ends as we write
 /// all messages that have content.
 fn add_delay(config: &Config, now: Now, stanza: &mut Unacknowledged) {

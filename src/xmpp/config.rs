@@ -184,6 +184,10 @@ pub struct Limits {
     pub blocklist_items: usize,
     /// Addresses that a resource has sent presence to and that are to be told when it goes (RFC 6121 4.6).
     pub directed_presences: usize,
+    /// Resources of an account at a time. For one more the oldest goes that has lost its connection, else it is refused.
+    pub resources: usize,
+    /// Those of them that wait for their connection to come back (XEP-0198). For one more the oldest goes.
+    pub detached_resources: usize,
     /// Stanzas that wait for the host program to take them.
     pub events: usize,
     /// Messages that wait for an account that is offline (XEP-0160).
@@ -242,6 +246,8 @@ impl Default for Limits {
             subscription_request_bytes: 1_024,
             blocklist_items: 1_000,
             directed_presences: 100,
+            resources: 16,
+            detached_resources: 4,
             events: 1_024,
             offline_messages: 100,
             offline_bytes: 262_144,

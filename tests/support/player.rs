@@ -74,6 +74,8 @@ fn set_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), String>
         "subscription_request_bytes" => limits.subscription_request_bytes = number(value)?,
         "blocklist_items" => limits.blocklist_items = number(value)?,
         "directed_presences" => limits.directed_presences = number(value)?,
+        "resources" => limits.resources = number(value)?,
+        "detached_resources" => limits.detached_resources = number(value)?,
         "offline_messages" => limits.offline_messages = number(value)?,
         "offline_bytes" => limits.offline_bytes = number(value)?,
         "login_attempts" => limits.login_attempts = number(value)?,

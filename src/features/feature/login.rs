@@ -7,7 +7,7 @@ use crate::crypto::codec::Digest;
 use crate::crypto::scram::Exchange;
 use crate::im::ctx::Ctx;
 use crate::tables::User;
-use crate::xmpp::error::StreamError;
+use crate::xmpp::error::{Condition, StanzaError, StreamError};
 use crate::xmpp::jid::Jid;
 use crate::xmpp::peer::Peer;
 use crate::xmpp::slab::Key;
@@ -97,6 +97,23 @@ impl Login {
     /// Whether another password may be tried for `user`.
     pub(crate) fn may_try(&self, ctx: &Ctx<'_>, user: &str) -> bool {
         ctx.tables.login_throttle.allows(self.peer.network(), user, ctx.now.monotonic)
+    }
+
+    /// RFC 6120 7.7.2.1: makes room for one more resource of an account: the oldest goes that has lost its connection
+    /// and waits for it. If all are connected, there is none.
+    pub(crate) fn make_room(&self, ctx: &mut Ctx<'_>, address: &Jid) -> Result<(), StanzaError> {
+        let Some(user) = User::at(ctx.config, address) else { return Ok(()) };
+        let sessions = ctx.tables.sessions.of(user);
+        let others = || sessions.iter().filter(|session| address.resource() != Some(&session.resource));
+        if others().count() < ctx.config.limits.resources {
+            return Ok(());
+        }
+        let detached =
+            others().map(|session| session.stream).find(|stream| !ctx.outboxes.is_connected(*stream));
+        let why = "too many clients of this account are connected";
+        let oldest = detached.ok_or_else(|| StanzaError::because(Condition::ResourceConstraint, why))?;
+        ctx.outboxes.end(oldest, None);
+        Ok(())
     }
 
     /// A name or a password was wrong. The name is not logged: it may be a password in the wrong field.
