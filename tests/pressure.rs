@@ -34,6 +34,7 @@ impl World {
         let mut config = Config::new("localhost").unwrap();
         config.scram_iterations = 1;
         config.limits.resources = 300;
+        config.limits.presence_bytes = 1 << 18;
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut reactor = Reactor::bind(config, &[loopback]).unwrap();
         accounts.iter().for_each(|name| reactor.server().add_account(name, "secret").unwrap());

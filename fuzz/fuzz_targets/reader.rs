@@ -91,7 +91,7 @@ fn content(element: &Element) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for node in element.nodes() {
         match (nodes.last_mut(), node) {
-            (Some(Node::Text(last)), Node::Text(text)) => last.to_mut().push_str(text),
+            (Some(Node::Text(last)), Node::Text(text)) => *last = format!("{last}{text}").into(),
             (_, Node::Text(text)) if text.is_empty() => (),
             _ => nodes.push(node.clone()),
         }

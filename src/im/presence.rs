@@ -46,7 +46,11 @@ pub(crate) fn broadcast(
 fn available(ctx: &mut Ctx<'_>, from: &Jid, stanza: &Stanza) -> Result<(), StanzaError> {
     let priority = stanza.priority()?;
     let (Some(user), Some(resource)) = (User::at(ctx.config, from), from.resource()) else { return Ok(()) };
-    let written = Broadcast::new(&stanza.element, ns::CLIENT);
+    // It is kept, and sent to whoever asks.
+    let Some(written) = Broadcast::within(&stanza.element, ns::CLIENT, ctx.config.limits.presence_bytes)
+    else {
+        return Err(StanzaError::because(Condition::NotAcceptable, "the presence is too long"));
+    };
     let Some(session) = ctx.tables.sessions.find_mut(user, resource) else { return Ok(()) };
     let is_new = session.presence.is_none();
     let stream = session.stream;

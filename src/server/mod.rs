@@ -28,6 +28,7 @@ use crate::streams::{self, Stream};
 use crate::tables::{
     Accounts, CommandSessions, Hosts, InFlight, LoginThrottle, PasswordRules, RateLimiter, Sessions, Tables,
 };
+use crate::xml::Spare;
 use crate::xmpp::config::Config;
 use crate::xmpp::opening::Opening;
 use crate::xmpp::slab::{Key, Slab};
@@ -54,8 +55,8 @@ pub struct Server {
     /// When the server was first told the time ([`Now::monotonic`]).
     started: Option<Duration>,
     parsers: Parsers,
-    /// The buffer that whichever stream is reading has, so that idle ones need none.
-    spare: Vec<u8>,
+    /// The memory that whichever stream is reading has, so that idle ones need none.
+    spare: Spare,
     /// When it was called last.
     now: Now,
     /// What may still be done in this turn.
@@ -93,7 +94,7 @@ impl Server {
             random,
             timers: Timers::default(),
             parsers: Parsers::default(),
-            spare: Vec::new(),
+            spare: Spare::default(),
             now: Now::default(),
             budget: Budget::default(),
             has_work: false,

@@ -52,6 +52,7 @@ pub(crate) const LIMITS: XmlLimits = XmlLimits {
     elements: MAX_LINE_BYTES / 4,
     attributes: 1 << 16,
     namespaces: 1 << 16,
+    ..XmlLimits::NONE
 };
 
 pub(super) fn journal(number: u64) -> String {

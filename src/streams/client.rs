@@ -295,7 +295,7 @@ fn bind(base: &mut Base, ctx: &mut Ctx<'_>, address: Jid) -> Phase {
 }
 
 fn become_bound(base: &mut Base, ctx: &Ctx<'_>, address: Jid) -> Phase {
-    base.reader.set_stanza_bytes(ctx.config.limits.stanza_bytes);
+    base.reader.set_limits(ctx.config.limits.after_login());
     base.deadline = ctx.config.ping_interval.map(|interval| ctx.now.monotonic + interval);
     Phase::Bound(Bound { address, heard: ctx.now.monotonic, asked: false, answers: false })
 }

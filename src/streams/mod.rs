@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub(crate) use self::header::refusal;
 use crate::im::ctx::Ctx;
-use crate::xml::Reader;
+use crate::xml::{Reader, Spare};
 use crate::xmpp::error::StreamError;
 use crate::xmpp::opening::{Opening, StreamKind};
 use crate::xmpp::peer::Peer;
@@ -79,21 +79,21 @@ impl Stream {
         phase.reads()
     }
 
-    /// Takes bytes, to be acted upon by [`Stream::step`]. `spare` is a buffer to keep them in until
+    /// Takes bytes, to be acted upon by [`Stream::step`]. `spare` is memory to work in until
     /// [`Stream::take_spare`].
-    pub(crate) fn push(&mut self, bytes: &[u8], spare: Vec<u8>, now: Duration) {
+    pub(crate) fn push(&mut self, bytes: &[u8], spare: Spare, now: Duration) {
         let Role::Client(phase) = &mut self.role;
         phase.heard(now);
         self.base.reader.push_into(bytes, spare);
     }
 
     /// Goes on with what was pushed before and not acted upon.
-    pub(crate) fn push_unread(&mut self, spare: Vec<u8>) {
+    pub(crate) fn push_unread(&mut self, spare: Spare) {
         self.base.reader.push_into(&[], spare);
     }
 
-    /// Gives the buffer of [`Stream::push`] back.
-    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+    /// Gives the memory of [`Stream::push`] back.
+    pub(crate) fn take_spare(&mut self) -> Spare {
         self.base.reader.take_spare()
     }
 

@@ -1,13 +1,13 @@
 //! One element as a tree: a stanza, or a part of one.
 //!
 //! Names carry their namespace, so prefixes mean nothing here; [`super::writer`] declares what it needs.
-//! Strings are `Cow`: those that we write are static and cost nothing, those that came in are owned.
+//! What strings cost is [`super::text`]'s; here they are strings.
 //! Left out on purpose: parents, paths, queries. A stanza is small, and its handler knows where to look.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-/// A string that is either a literal of ours or came in from a stream.
-pub type Text = Cow<'static, str>;
+use super::text::Text;
 
 /// An attribute of an element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Attribute {
     /// The name without its prefix.
     pub name: Text,
     /// The prefix it came with and the namespace that this stood for; most attributes have none.
-    pub qualifier: Option<Box<Qualifier>>,
+    pub qualifier: Option<Arc<Qualifier>>,
     /// The value, with references resolved.
     pub value: Text,
 }
@@ -24,9 +24,9 @@ pub struct Attribute {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qualifier {
     /// The prefix, to be declared again where the attribute is written.
-    pub prefix: String,
+    pub prefix: Text,
     /// The namespace URI.
-    pub ns: String,
+    pub ns: Text,
 }
 
 /// What an element contains.
@@ -55,6 +55,21 @@ impl Element {
 
     pub(crate) fn from_parts(name: Text, ns: Text, attributes: Vec<Attribute>) -> Self {
         Self { name, ns, attributes, nodes: Vec::new() }
+    }
+
+    /// The same element with this content instead of its own.
+    pub(super) fn with_nodes(self, nodes: Vec<Node>) -> Self {
+        Self { nodes, ..self }
+    }
+
+    /// The namespace URI, to be shared.
+    pub(super) fn shared_ns(&self) -> &Text {
+        &self.ns
+    }
+
+    /// The name without a prefix, to be written.
+    pub(super) fn name_bytes(&self) -> &[u8] {
+        self.name.as_bytes()
     }
 
     /// The same element with an attribute set.
@@ -95,7 +110,7 @@ impl Element {
 
     /// The value of an attribute that has no namespace.
     pub fn attr(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|a| a.qualifier.is_none() && a.name == name).map(|a| a.value.as_ref())
+        self.attributes.iter().find(|a| a.qualifier.is_none() && a.name == name).map(|a| a.value.as_str())
     }
 
     /// Sets an attribute that has no namespace.

@@ -8,21 +8,7 @@
 
 use std::io::{self, Read};
 
-/// A limit that a peer ran into (RFC 6120 4.9.3.14: `policy-violation`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// Too many bytes in one stanza.
-    StanzaBytes,
-    /// Elements nested too deeply.
-    Depth,
-    /// Too many elements in one stanza.
-    Elements,
-    /// Too many attributes and namespace declarations in one tag.
-    Attributes,
-    /// Too many namespace declarations in scope.
-    Namespaces,
-}
+use super::limits::{Limit, XmlLimits};
 
 /// Why the bytes cannot go on to the parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +57,8 @@ pub(super) struct Feed {
     reference: Option<Reference>,
     /// Attributes in the present tag.
     attributes: usize,
+    /// Bytes of the present attribute's value.
+    value: usize,
     /// Bytes since the last stanza ended.
     used: usize,
     /// Between two stanzas, where white space means nothing (RFC 6120 4.6.1).
@@ -80,12 +68,13 @@ pub(super) struct Feed {
     pub(super) fault: Option<Fault>,
     max_bytes: usize,
     max_attributes: usize,
+    max_value: usize,
     /// Up to here the bytes were looked at and mean nothing but themselves.
     plain_until: usize,
 }
 
 impl Feed {
-    pub(super) fn new(max_bytes: usize, max_attributes: usize) -> Self {
+    pub(super) fn new(limits: &XmlLimits) -> Self {
         Self {
             bytes: Vec::new(),
             next: 0,
@@ -93,21 +82,22 @@ impl Feed {
             place: Place::Start,
             reference: None,
             attributes: 0,
+            value: 0,
             used: 0,
             between: true,
             inside_root: false,
             fault: None,
-            max_bytes,
-            max_attributes,
+            max_bytes: limits.stanza_bytes,
+            max_attributes: limits.attributes,
+            max_value: limits.attribute_bytes,
             plain_until: 0,
         }
     }
 
     /// Moves to a new stream over the same connection (RFC 6120 4.3.3), with the bytes that are left.
-    pub(super) fn restarted(&mut self) -> Self {
+    pub(super) fn restarted(&mut self, limits: &XmlLimits) -> Self {
         let bytes = std::mem::take(&mut self.bytes);
-        let Self { next, whole, max_bytes, max_attributes, .. } = *self;
-        Self { bytes, next, whole, ..Self::new(max_bytes, max_attributes) }
+        Self { bytes, next: self.next, whole: self.whole, ..Self::new(limits) }
     }
 
     /// Takes what a socket gave. `spare` is a buffer to keep them in; [`Feed::take_spare`] gives it back.
@@ -154,6 +144,16 @@ impl Feed {
         self.used = 0;
     }
 
+    /// How many bytes of the present stanza were looked at.
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+
+    /// How many attributes and namespace declarations the tag has that was read last.
+    pub(super) fn attributes(&self) -> usize {
+        self.attributes
+    }
+
     /// How many bytes have not been looked at.
     pub(super) fn unread(&self) -> usize {
         self.bytes.len() - self.next
@@ -164,8 +164,10 @@ impl Feed {
         self.between && self.inside_root && self.next >= self.bytes.len()
     }
 
-    pub(super) fn set_max_bytes(&mut self, max_bytes: usize) {
-        self.max_bytes = max_bytes;
+    pub(super) fn set_limits(&mut self, limits: &XmlLimits) {
+        self.max_bytes = limits.stanza_bytes;
+        self.max_attributes = limits.attributes;
+        self.max_value = limits.attribute_bytes;
     }
 
     /// The next byte, if it was looked at already; most are.
@@ -205,6 +207,12 @@ impl Feed {
             length = length.min(self.max_bytes - self.used).max(1);
         }
         self.used += length;
+        if matches!(self.place, Place::Quoted(_)) {
+            self.value += length;
+            if self.value > self.max_value.saturating_add(1) {
+                return Err(Fault::Limit(Limit::AttributeBytes));
+            }
+        }
         self.plain_until = self.next + length;
         if self.used > self.max_bytes {
             return Err(Fault::Limit(Limit::StanzaBytes));
@@ -236,7 +244,10 @@ impl Feed {
                 Place::Tag
             }
             (Place::Tag, b'>') => Place::Text,
-            (Place::Tag, b'\'' | b'"') => Place::Quoted(byte),
+            (Place::Tag, b'\'' | b'"') => {
+                self.value = 0;
+                Place::Quoted(byte)
+            }
             (Place::Tag, b'=') => {
                 self.attributes += 1;
                 if self.attributes > self.max_attributes {

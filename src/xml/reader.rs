@@ -1,8 +1,8 @@
 //! A stream's bytes to its items: the header, each stanza as a tree, the close.
 //!
 //! Read first: RFC 6120 4.2 (a stream is one document, its root is the header) and [`super::feed`], which guards
-//! what this reads. One xml-rs parser reads each stream; this builds trees of its events and holds the limits
-//! that need names: depth, elements, namespaces in scope.
+//! what this reads. One xml-rs parser reads each stream; its events go to [`super::tree`], and the limits of namespaces
+//! in scope are held here.
 //! Left out on purpose: what an item means. Everything that is well-formed XMPP framing comes out.
 
 use std::fmt;
@@ -15,9 +15,10 @@ use xml_rs::namespace::Namespace;
 use xml_rs::reader::{ErrorKind, EventReader, ParserConfig, XmlEvent};
 use xml_rs::Encoding;
 
-use super::element::{Attribute, Element, Node, Qualifier};
-use super::feed::{Fault, Feed, Limit};
-use super::name::is_name;
+use super::element::Element;
+use super::feed::{Fault, Feed};
+use super::limits::{Limit, XmlLimits};
+use super::tree::{is_reserved, Tree};
 use crate::xml::ns;
 
 /// What a stream is made of.
@@ -68,48 +69,40 @@ impl fmt::Display for XmlError {
             Self::Limit(Limit::Depth) => "elements nested too deeply",
             Self::Limit(Limit::Elements) => "too many elements in one stanza",
             Self::Limit(Limit::Attributes) => "too many attributes in one tag",
+            Self::Limit(Limit::AttributeBytes) => "an attribute with too many bytes",
             Self::Limit(Limit::Namespaces) => "too many namespace declarations in scope",
+            Self::Limit(Limit::NamespaceBytes) => "namespace names that are too long",
+            Self::Limit(Limit::TreeBytes) => "a stanza that takes too much memory for its length",
+            Self::Limit(Limit::WrittenBytes) => "a stanza that becomes too long when it is written again",
         })
     }
 }
 
 impl std::error::Error for XmlError {}
 
-/// How much of what one stanza may have.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct XmlLimits {
-    /// Bytes of a stanza, or of the stream header.
-    pub stanza_bytes: usize,
-    /// Depth of an element, the stanza itself being 1.
-    pub depth: usize,
-    /// Elements of a stanza, itself included.
-    pub elements: usize,
-    /// Attributes and namespace declarations of one tag.
-    pub attributes: usize,
-    /// Prefixes declared in scope, those of the stream header included.
-    pub namespaces: usize,
-}
-
-impl XmlLimits {
-    /// None, for who reads what is known to be harmless: one's own words, or a server's that is being tested.
-    pub const NONE: Self = Self {
-        stanza_bytes: usize::MAX,
-        depth: usize::MAX,
-        elements: usize::MAX,
-        attributes: usize::MAX,
-        namespaces: usize::MAX - BUILT_IN_NAMESPACES,
-    };
-}
-
 /// The parser counts `xml`, `xmlns` and a default of its own.
 const BUILT_IN_NAMESPACES: usize = 3;
+const BUILT_IN_BYTES: usize = "xml".len() + ns::XML.len() + "xmlns".len() + ns::XMLNS.len();
+
+/// Memory that whoever reads works in: one is enough for many streams that are read one after the other.
+#[derive(Default)]
+pub(crate) struct Spare {
+    bytes: Vec<u8>,
+    tree: Tree,
+}
+
+impl Spare {
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
 
 /// Reads one stream.
 pub struct Reader {
     /// Made when bytes come; `None` before that, and while the reader rests.
     parser: Option<Box<EventReader<Feed>>>,
-    /// The root's start tag with just its namespaces, to begin another parser with; empty if it is too long.
+    /// The root's start tag with just its namespaces, to begin another parser with.
     root: Box<str>,
     /// The next header is such a beginning.
     again: bool,
@@ -118,9 +111,7 @@ pub struct Reader {
     levels: usize,
     /// How many of them are open.
     inside: usize,
-    /// The element that is being read, behind the ones that it is in.
-    open: Vec<Element>,
-    elements: usize,
+    tree: Tree,
     /// The parser's errors are not sticky when it may resume, so the first one is kept here.
     failed: Option<XmlError>,
 }
@@ -141,15 +132,14 @@ impl Reader {
             limits,
             levels,
             inside: 0,
-            open: Vec::new(),
-            elements: 0,
+            tree: Tree::default(),
             failed: None,
         }
     }
 
     fn parser(&mut self) -> &mut EventReader<Feed> {
         let Self { parser, limits, .. } = self;
-        parser.get_or_insert_with(|| Self::parse(Feed::new(limits.stanza_bytes, limits.attributes)))
+        parser.get_or_insert_with(|| Self::parse(Feed::new(limits)))
     }
 
     fn parse(feed: Feed) -> Box<EventReader<Feed>> {
@@ -182,39 +172,54 @@ impl Reader {
                 Item::Stanza(_) | Item::Close => return Err(XmlError::NotWellFormed),
             }
         }
-        only.filter(|_| reader.open.is_empty()).ok_or(XmlError::NotWellFormed)
+        only.filter(|_| reader.tree.is_empty()).ok_or(XmlError::NotWellFormed)
     }
 
     /// Begins a new stream with what was not read yet (RFC 6120 4.3.3).
     pub fn restart(&mut self) {
-        let feed = self.parser().source_mut().restarted();
-        *self = Self { parser: Some(Self::parse(feed)), ..Self::nested(self.levels, self.limits) };
+        let limits = self.limits;
+        let feed = self.parser().source_mut().restarted(&limits);
+        *self = Self { parser: Some(Self::parse(feed)), ..Self::nested(self.levels, limits) };
     }
 
-    /// Changes how many bytes a stanza may have.
-    pub fn set_stanza_bytes(&mut self, bytes: usize) {
-        self.limits.stanza_bytes = bytes;
-        self.parser().source_mut().set_max_bytes(bytes);
+    /// Changes the limits, between two stanzas: those of one who has logged in are wider.
+    pub fn set_limits(&mut self, limits: XmlLimits) {
+        self.limits = limits;
+        self.parser().source_mut().set_limits(&limits);
     }
 
     /// Takes what a socket gave.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.push_into(bytes, Vec::new());
+        self.push_into(bytes, Spare::default());
     }
 
-    /// The same, with a buffer to keep it in until [`Reader::take_spare`].
-    pub(crate) fn push_into(&mut self, bytes: &[u8], spare: Vec<u8>) {
+    /// The same, with memory to work in until [`Reader::take_spare`].
+    pub(crate) fn push_into(&mut self, bytes: &[u8], spare: Spare) {
+        if !self.tree.has_room() {
+            self.tree = spare.tree;
+        }
         if self.parser.is_some() || self.inside == 0 {
-            return self.parser().source_mut().push(bytes, spare);
+            return self.parser().source_mut().push(bytes, spare.bytes);
         }
         self.again = true;
         let bytes = [self.root.as_bytes(), bytes].concat();
-        self.parser().source_mut().push(&bytes, spare);
+        self.parser().source_mut().push(&bytes, spare.bytes);
     }
 
-    /// Gives the buffer of [`Reader::push_into`] back, once [`Reader::next_item`] wants more.
-    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
-        self.parser.as_mut().map(|parser| parser.source_mut().take_spare()).unwrap_or_default()
+    /// Gives the memory of [`Reader::push_into`] back, once [`Reader::next_item`] wants more; but for what a stanza needs
+    /// that is not complete.
+    pub(crate) fn take_spare(&mut self) -> Spare {
+        let tree = if self.tree.is_empty() { std::mem::take(&mut self.tree) } else { Tree::default() };
+        let bytes = self.parser.as_mut().map(|parser| parser.source_mut().take_spare()).unwrap_or_default();
+        Spare { bytes, tree }
+    }
+
+    /// Bytes of memory that the stanza takes that is being read, as far as it has come: the tree, what the parser keeps of
+    /// it, and the root's namespaces. Not counted are the parser itself and the tag that is not complete (15 KB at most, and
+    /// twice the bytes that came of it). At most [`XmlLimits::GROWTH`] for each byte of the stanza and
+    /// [`XmlLimits::growth_bytes`] beyond the root's.
+    pub fn held(&self) -> usize {
+        self.root.len() + self.tree.held()
     }
 
     /// How many bytes of what was pushed have not been read.
@@ -225,7 +230,7 @@ impl Reader {
     /// Lets go of everything: nothing more will be read.
     pub(crate) fn stop(&mut self) {
         self.parser = None;
-        self.open = Vec::new();
+        self.tree = Tree::default();
     }
 
     /// Between two stanzas, lets go of the parser, which is most of what an idle stream costs. The next bytes make another,
@@ -234,7 +239,7 @@ impl Reader {
         let idle = |parser: &EventReader<Feed>| parser.source().is_idle();
         let may_rest = self.inside == self.levels
             && !self.root.is_empty()
-            && self.open.is_empty()
+            && self.tree.is_empty()
             && self.failed.is_none()
             && self.parser.as_deref().is_some_and(idle);
         if may_rest {
@@ -286,53 +291,54 @@ impl Reader {
         attributes: Vec<OwnedAttribute>,
         namespace: Namespace,
     ) -> Result<Option<Item>, XmlError> {
-        if namespace.0.len() > self.limits.namespaces + BUILT_IN_NAMESPACES {
-            return Err(XmlError::Limit(Limit::Namespaces));
-        }
+        self.check_scope(&namespace)?;
         if std::mem::take(&mut self.again) {
             self.parser().source_mut().root_opened();
             return Ok(None);
         }
         if self.inside < self.levels {
             self.root = root(&name, &namespace);
-        }
-        let element = element(name, attributes)?;
-        if self.inside < self.levels {
+            let element = self.tree.element(name, attributes)?;
+            self.tree.clear();
             self.inside += 1;
             self.parser().source_mut().root_opened();
             let content_ns = namespace.get("").unwrap_or_default().to_owned();
             return Ok(Some(Item::Header(Header { element, content_ns })));
         }
-        self.elements += 1;
-        if self.elements > self.limits.elements {
-            return Err(XmlError::Limit(Limit::Elements));
-        }
-        if self.open.len() >= self.limits.depth {
-            return Err(XmlError::Limit(Limit::Depth));
-        }
-        self.open.push(element);
+        let feed = self.parser().source();
+        let (declared, received) = (feed.attributes().saturating_sub(attributes.len()), feed.used());
+        self.tree.start(name, attributes, declared, &self.limits, received)?;
         Ok(None)
+    }
+
+    /// Holds the limits of all namespaces in scope.
+    fn check_scope(&self, namespace: &Namespace) -> Result<(), XmlError> {
+        let XmlLimits { namespaces, namespace_bytes, namespace_name_bytes, .. } = self.limits;
+        if namespace.0.len() > namespaces.saturating_add(BUILT_IN_NAMESPACES) {
+            return Err(XmlError::Limit(Limit::Namespaces));
+        }
+        let bytes: usize = namespace.0.iter().map(|(prefix, ns)| prefix.len() + ns.len()).sum();
+        let longest = namespace.0.values().map(String::len).max().unwrap_or_default();
+        if longest > namespace_name_bytes || bytes > namespace_bytes.saturating_add(BUILT_IN_BYTES) {
+            return Err(XmlError::Limit(Limit::NamespaceBytes));
+        }
+        Ok(())
     }
 
     fn end(&mut self) -> Option<Item> {
-        let Some(element) = self.open.pop() else {
+        if self.tree.is_empty() {
             self.inside = self.inside.saturating_sub(1);
             self.parser().source_mut().stanza_ended();
             return Some(Item::Close);
-        };
-        if let Some(parent) = self.open.last_mut() {
-            parent.push(Node::Element(element));
-            return None;
         }
-        self.elements = 0;
+        let stanza = self.tree.end()?;
         self.parser().source_mut().stanza_ended();
-        Some(Item::Stanza(element))
+        Some(Item::Stanza(stanza))
     }
 
     fn text(&mut self, text: String) -> Result<Option<Item>, XmlError> {
-        let parent = self.open.last_mut().ok_or(XmlError::StrayText)?;
-        parent.push(Node::Text(text.into()));
-        Ok(None)
+        let received = self.parser().source().used();
+        self.tree.text(text, &self.limits, received).map(|()| None)
     }
 }
 
@@ -357,10 +363,7 @@ fn start_document(version: XmlVersion, encoding: &str) -> Result<Option<Item>, X
     }
 }
 
-/// The longest root that is kept to begin again with.
-const MAX_ROOT_BYTES: usize = 1_024;
-
-/// A root's start tag with the namespaces that are in scope in it; empty if that is too long to be kept.
+/// A root's start tag with the namespaces that are in scope in it.
 fn root(name: &OwnedName, namespace: &Namespace) -> Box<str> {
     let mut tag = Vec::from(format!("<{}", name.borrow().to_repr()));
     for (prefix, ns) in namespace.0.iter().filter(|(_, ns)| !is_reserved(ns)) {
@@ -368,57 +371,21 @@ fn root(name: &OwnedName, namespace: &Namespace) -> Box<str> {
         super::writer::attribute(&declaration, ns, &mut tag);
     }
     tag.push(b'>');
-    String::from_utf8(tag).ok().filter(|tag| tag.len() <= MAX_ROOT_BYTES).unwrap_or_default().into()
-}
-
-/// Moves the parser's strings into an element, if it can be written again for any other parser.
-fn element(name: OwnedName, attributes: Vec<OwnedAttribute>) -> Result<Element, XmlError> {
-    let ns = name.namespace.unwrap_or_default();
-    if !is_name(&name.local_name) || is_reserved(&ns) {
-        return Err(XmlError::NotWellFormed);
-    }
-    let attributes: Vec<Attribute> = attributes.into_iter().map(attribute).collect::<Result<_, _>>()?;
-    if has_twins(&attributes) {
-        return Err(XmlError::NotWellFormed);
-    }
-    Ok(Element::from_parts(name.local_name.into(), ns.into(), attributes))
-}
-
-fn attribute(attribute: OwnedAttribute) -> Result<Attribute, XmlError> {
-    let OwnedName { local_name, namespace, prefix } = attribute.name;
-    let qualifier = match (prefix, namespace) {
-        (Some(prefix), Some(ns)) if is_name(&prefix) && ns != ns::XMLNS => {
-            Some(Box::new(Qualifier { prefix, ns }))
-        }
-        (Some(_), _) => return Err(XmlError::NotWellFormed),
-        (None, _) => None,
-    };
-    if !is_name(&local_name) {
-        return Err(XmlError::NotWellFormed);
-    }
-    Ok(Attribute { name: local_name.into(), qualifier, value: attribute.value.into() })
-}
-
-/// The namespaces of `xml:` and `xmlns:` cannot be declared, so no element can be in them.
-fn is_reserved(ns: &str) -> bool {
-    ns == ns::XML || ns == ns::XMLNS
-}
-
-/// Two attributes of one name in one namespace (Namespaces in XML 1.0, section 6.3); the parser compares prefixes.
-fn has_twins(attributes: &[Attribute]) -> bool {
-    let qualified = || {
-        attributes.iter().enumerate().filter_map(|(i, a)| a.qualifier.as_ref().map(|q| (i, &q.ns, &a.name)))
-    };
-    qualified()
-        .any(|(i, ns, name)| qualified().any(|(j, other_ns, other)| i < j && ns == other_ns && name == other))
+    String::from_utf8(tag).unwrap_or_default().into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: XmlLimits =
-        XmlLimits { stanza_bytes: 400, depth: 4, elements: 6, attributes: 5, namespaces: 4 };
+    const LIMITS: XmlLimits = XmlLimits {
+        stanza_bytes: 400,
+        depth: 4,
+        elements: 6,
+        attributes: 5,
+        namespaces: 4,
+        ..XmlLimits::NONE
+    };
     const ROOT: &str = "<s:stream xmlns:s='http://etherx.jabber.org/streams' xmlns='jabber:client'>";
 
     /// Everything that comes out of `parts`, as text, until the first error.

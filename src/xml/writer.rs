@@ -12,14 +12,19 @@ use crate::xml::ns;
 
 /// Appends `element` where the namespace `scope` is the default.
 pub fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
-    open(element, scope, out);
-    content(element, None, out);
+    whole(element, None, scope, out);
+}
+
+/// How many bytes [`write`] appends.
+pub fn written_len(element: &Element, scope: &str) -> usize {
+    let mut length = Length(0);
+    whole(element, None, scope, &mut length);
+    length.0
 }
 
 /// Appends `element` with one more child behind its content.
 pub(crate) fn write_with(element: &Element, child: &Element, scope: &str, out: &mut Vec<u8>) {
-    open(element, scope, out);
-    content(element, Some(child), out);
+    whole(element, Some(child), scope, out);
 }
 
 /// Appends `element` as a child of the stream root, whose prefix `stream` and default namespace are declared there
@@ -28,16 +33,13 @@ pub(crate) fn write_in_stream(element: &Element, scope: &str, out: &mut Vec<u8>)
     if element.ns() != ns::STREAM {
         return write(element, scope, out);
     }
-    out.extend_from_slice(b"<stream:");
-    out.extend_from_slice(element.name().as_bytes());
+    put_all(out, &[b"<stream:", element.name().as_bytes()]);
     attributes(element, out);
     out.push(b'>');
     for node in element.nodes() {
         write_node(node, scope, out);
     }
-    out.extend_from_slice(b"</stream:");
-    out.extend_from_slice(element.name().as_bytes());
-    out.push(b'>');
+    put_all(out, &[b"</stream:", element.name().as_bytes(), b">"]);
 }
 
 /// The element as XML that stands by itself.
@@ -51,70 +53,113 @@ impl fmt::Display for Element {
 
 /// Appends ` name='value'`.
 pub(crate) fn attribute(name: &str, value: &str, out: &mut Vec<u8>) {
-    out.push(b' ');
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"='");
-    escape(value, IN_ATTRIBUTE, out);
-    out.push(b'\'');
+    qualified("", name, value.as_bytes(), out);
 }
 
-/// Appends `<name attributes`, without the `>`; returns the position behind the name.
-fn open(element: &Element, scope: &str, out: &mut Vec<u8>) -> usize {
-    out.push(b'<');
-    out.extend_from_slice(element.name().as_bytes());
-    let split = out.len();
-    if element.ns() != scope {
-        attribute("xmlns", element.ns(), out);
+/// Bytes of the declaration of a namespace, with a prefix or as the default.
+pub(super) fn declaration_len(prefix: &str, ns: &str) -> usize {
+    let mut length = Length(0);
+    if prefix.is_empty() {
+        qualified("", "xmlns", ns.as_bytes(), &mut length);
+    } else {
+        qualified("xmlns", prefix, ns.as_bytes(), &mut length);
     }
-    attributes(element, out);
-    split
+    length.0
 }
 
-/// Appends what stands between the attributes and the end of the element, with one more child if there is one.
-fn content(element: &Element, last: Option<&Element>, out: &mut Vec<u8>) {
+/// Where written bytes go.
+trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Counts what would be written.
+struct Length(usize);
+
+impl Sink for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 = self.0.saturating_add(bytes.len());
+    }
+}
+
+fn put_all(out: &mut impl Sink, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| out.put(part));
+}
+
+/// Writes an element, with one more child behind its content if there is one.
+fn whole(element: &Element, last: Option<&Element>, scope: &str, out: &mut impl Sink) {
+    out.put(b"<");
+    out.put(element.name_bytes());
+    tag(element, scope, out);
     if element.nodes().is_empty() && last.is_none() {
-        return out.extend_from_slice(b"/>");
+        return out.put(b"/>");
     }
-    out.push(b'>');
+    out.put(b">");
     for node in element.nodes() {
         write_node(node, element.ns(), out);
     }
     if let Some(last) = last {
-        write(last, element.ns(), out);
+        whole(last, None, element.ns(), out);
     }
     close(element, out);
 }
 
-fn close(element: &Element, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"</");
-    out.extend_from_slice(element.name().as_bytes());
-    out.push(b'>');
+/// Writes a start tag behind the name, without the `>`.
+fn tag(element: &Element, scope: &str, out: &mut impl Sink) {
+    if *element.shared_ns() != *scope {
+        qualified("", "xmlns", element.shared_ns().as_bytes(), out);
+    }
+    attributes(element, out);
 }
 
-fn write_node(node: &Node, scope: &str, out: &mut Vec<u8>) {
+fn close(element: &Element, out: &mut impl Sink) {
+    out.put(b"</");
+    out.put(element.name_bytes());
+    out.put(b">");
+}
+
+fn write_node(node: &Node, scope: &str, out: &mut impl Sink) {
     match node {
-        Node::Element(child) => write(child, scope, out),
-        Node::Text(text) => escape(text, IN_TEXT, out),
+        Node::Element(child) => whole(child, None, scope, out),
+        Node::Text(text) => escape(text.as_bytes(), IN_TEXT, out),
     }
 }
 
-fn attributes(element: &Element, out: &mut Vec<u8>) {
+fn attributes(element: &Element, out: &mut impl Sink) {
     let all = element.attributes();
     for (i, attr) in all.iter().enumerate() {
         let Some(qualifier) = &attr.qualifier else {
-            attribute(&attr.name, &attr.value, out);
+            qualified("", &attr.name, attr.value.as_bytes(), out);
             continue;
         };
-        let prefix = if qualifier.ns == ns::XML { "xml" } else { qualifier.prefix.as_str() };
+        let prefix = if qualifier.ns == *ns::XML { "xml" } else { qualifier.prefix.as_str() };
         if prefix != "xml" && !all.iter().take(i).any(|earlier| has_prefix(earlier, prefix)) {
-            attribute(&format!("xmlns:{prefix}"), &qualifier.ns, out);
+            qualified("xmlns", prefix, qualifier.ns.as_bytes(), out);
         }
-        attribute(&format!("{prefix}:{}", attr.name), &attr.value, out);
+        qualified(prefix, &attr.name, attr.value.as_bytes(), out);
     }
 }
 
+/// Writes ` prefix:name='value'`; no prefix is an empty one.
+fn qualified(prefix: &str, name: &str, value: &[u8], out: &mut impl Sink) {
+    out.put(b" ");
+    if !prefix.is_empty() {
+        out.put(prefix.as_bytes());
+        out.put(b":");
+    }
+    out.put(name.as_bytes());
+    out.put(b"='");
+    escape(value, IN_ATTRIBUTE, out);
+    out.put(b"'");
+}
+
 fn has_prefix(attr: &Attribute, prefix: &str) -> bool {
-    attr.qualifier.as_ref().is_some_and(|q| q.prefix == prefix)
+    attr.qualifier.as_ref().is_some_and(|q| q.prefix == *prefix)
 }
 
 /// A stanza, written once for many: only its `to` is still open.
@@ -128,25 +173,35 @@ pub(crate) struct Broadcast {
 impl Broadcast {
     /// Writes `element`, which must have no `to`, for a stream whose default namespace is `scope`.
     pub(crate) fn new(element: &Element, scope: &str) -> Self {
+        Self::of_len(element, scope, written_len(element, scope))
+    }
+
+    /// The same, if that takes no more bytes than `limit`.
+    pub(crate) fn within(element: &Element, scope: &str, limit: usize) -> Option<Self> {
+        let length = written_len(element, scope);
+        (length <= limit).then(|| Self::of_len(element, scope, length))
+    }
+
+    fn of_len(element: &Element, scope: &str, length: usize) -> Self {
         debug_assert!(element.attr("to").is_none());
-        let mut bytes = Vec::new();
-        let split = open(element, scope, &mut bytes);
-        content(element, None, &mut bytes);
-        Self { bytes: bytes.into_boxed_slice(), split }
+        let mut bytes = Vec::with_capacity(length);
+        write(element, scope, &mut bytes);
+        Self { bytes: bytes.into_boxed_slice(), split: 1 + element.name().len() }
     }
 
     /// Writes `content` inside the last of `frames`, each of which stands inside the one before it.
     pub(crate) fn framed(frames: &[Element], content: &Element, scope: &str) -> Self {
-        let (mut bytes, mut split, mut scope) = (Vec::new(), None, scope);
+        let (mut bytes, mut scope) = (Vec::new(), scope);
         for frame in frames {
-            let behind_name = open(frame, scope, &mut bytes);
-            split.get_or_insert(behind_name);
+            put_all(&mut bytes, &[b"<", frame.name().as_bytes()]);
+            tag(frame, scope, &mut bytes);
             bytes.push(b'>');
             scope = frame.ns();
         }
         write(content, scope, &mut bytes);
         frames.iter().rev().for_each(|frame| close(frame, &mut bytes));
-        Self { bytes: bytes.into_boxed_slice(), split: split.unwrap_or_default() }
+        let first = frames.first().unwrap_or(content);
+        Self { bytes: bytes.into_boxed_slice(), split: 1 + first.name().len() }
     }
 
     /// Appends the stanza as one to `to`.
@@ -163,9 +218,9 @@ impl Broadcast {
 const IN_TEXT: bool = false;
 const IN_ATTRIBUTE: bool = true;
 
-/// Appends `text` with what XML needs escaped; characters that XML cannot hold become U+FFFD.
-fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
+/// Writes `text` with what XML needs escaped; characters that XML cannot hold become U+FFFD.
+fn escape(text: &[u8], in_attribute: bool, out: &mut impl Sink) {
+    let mut rest = text;
     while let Some(plain) = rest.iter().position(|&byte| needs_a_look(byte)) {
         let (before, special) = rest.split_at(plain);
         let (escaped, length): (&[u8], usize) = match *special {
@@ -181,11 +236,11 @@ fn escape(text: &str, in_attribute: bool, out: &mut Vec<u8>) {
             [0xEF, ..] => (special.get(..1).unwrap_or_default(), 1),
             _ => (REPLACEMENT, 1),
         };
-        out.extend_from_slice(before);
-        out.extend_from_slice(escaped);
+        out.put(before);
+        out.put(escaped);
         rest = special.get(length..).unwrap_or_default();
     }
-    out.extend_from_slice(rest);
+    out.put(rest);
 }
 
 /// Whether a byte may not be written as it is: what marks up, what is white space, what XML cannot hold, and the first byte
@@ -213,6 +268,8 @@ pub(crate) fn can_hold(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::element::Qualifier;
     use super::super::{Reader, XmlLimits};
     use super::*;
@@ -234,7 +291,8 @@ mod tests {
     #[test]
     fn a_prefix_is_declared_once_for_all_attributes_of_a_tag() {
         let attr = |name: &'static str, prefix: &str, ns: &str| {
-            let qualifier = Some(Box::new(Qualifier { prefix: prefix.into(), ns: ns.into() }));
+            let (prefix, ns) = (prefix.to_owned().into(), ns.to_owned().into());
+            let qualifier = Some(Arc::new(Qualifier { prefix, ns }));
             Attribute { name: name.into(), qualifier, value: "1".into() }
         };
         let attributes = vec![attr("b", "p", "P"), attr("c", "p", "P"), attr("lang", "xml", ns::XML)];

@@ -142,8 +142,14 @@ pub struct Limits {
     pub elements: usize,
     /// Attributes and namespace declarations in a tag.
     pub attributes: usize,
+    /// Bytes of one attribute's value.
+    pub attribute_bytes: usize,
     /// Prefixes declared in scope, those of the stream header included.
     pub namespaces: usize,
+    /// Bytes of one namespace name.
+    pub namespace_name_bytes: usize,
+    /// Bytes of all prefixes and namespace names in scope, those of the stream header included.
+    pub namespace_bytes: usize,
     /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which costs
     /// them some microseconds.
     pub parsers: usize,
@@ -170,6 +176,8 @@ pub struct Limits {
     pub failed_logins_of_account: Rate,
     /// Accounts made from one address; loopback is not limited.
     pub registrations_by_address: Rate,
+    /// Bytes of a presence that is kept for those who ask for it, as it is written.
+    pub presence_bytes: usize,
     /// Items of a roster.
     pub roster_items: usize,
     /// Groups that a contact is in.
@@ -226,7 +234,10 @@ impl Default for Limits {
             depth: 64,
             elements: 2_048,
             attributes: 64,
-            namespaces: 32,
+            attribute_bytes: 16_384,
+            namespaces: 16,
+            namespace_name_bytes: 512,
+            namespace_bytes: 2_048,
             parsers: 1_024,
             outbox_bytes: 1_048_576,
             unacknowledged_bytes: 2_097_152,
@@ -239,6 +250,7 @@ impl Default for Limits {
             failed_logins_by_address: Rate { burst: 30, interval: Duration::from_secs(5) },
             failed_logins_of_account: Rate { burst: 300, interval: Duration::from_secs(1) },
             registrations_by_address: Rate { burst: 10, interval: Duration::from_secs(60) },
+            presence_bytes: 8_192,
             roster_items: 1_000,
             roster_groups: 16,
             roster_name_bytes: 256,
@@ -264,18 +276,26 @@ impl Default for Limits {
 impl Limits {
     /// Those that the reader of a new stream holds.
     pub(crate) fn before_login(&self) -> XmlLimits {
+        self.of_stanzas(self.stanza_bytes_before_login)
+    }
+
+    /// Those that a stanza of one who is logged in, and of the host program, is held to.
+    pub(crate) fn after_login(&self) -> XmlLimits {
+        self.of_stanzas(self.stanza_bytes)
+    }
+
+    fn of_stanzas(&self, stanza_bytes: usize) -> XmlLimits {
         XmlLimits {
-            stanza_bytes: self.stanza_bytes_before_login,
+            stanza_bytes,
             depth: self.depth,
             elements: self.elements,
             attributes: self.attributes,
+            attribute_bytes: self.attribute_bytes,
             namespaces: self.namespaces,
+            namespace_name_bytes: self.namespace_name_bytes,
+            namespace_bytes: self.namespace_bytes,
+            growth_bytes: 4_096 + stanza_bytes / 4,
         }
-    }
-
-    /// Those that a stanza of the host program is held to.
-    pub(crate) fn after_login(&self) -> XmlLimits {
-        XmlLimits { stanza_bytes: self.stanza_bytes, ..self.before_login() }
     }
 }
 

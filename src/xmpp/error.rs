@@ -173,7 +173,11 @@ impl From<XmlError> for StreamError {
             XmlError::Limit(Limit::Depth) => Self::PolicyViolation("elements nested too deeply"),
             XmlError::Limit(Limit::Elements) => Self::PolicyViolation("too many elements in one stanza"),
             XmlError::Limit(Limit::Attributes) => Self::PolicyViolation("too many attributes in one tag"),
+            XmlError::Limit(Limit::AttributeBytes) => Self::PolicyViolation("attribute too long"),
             XmlError::Limit(Limit::Namespaces) => Self::PolicyViolation("too many namespaces declared"),
+            XmlError::Limit(Limit::NamespaceBytes) => Self::PolicyViolation("namespace names too long"),
+            XmlError::Limit(Limit::TreeBytes) => Self::PolicyViolation("stanza takes too much memory"),
+            XmlError::Limit(Limit::WrittenBytes) => Self::PolicyViolation("stanza too long when written out"),
         }
     }
 }

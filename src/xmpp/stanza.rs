@@ -254,7 +254,7 @@ mod tests {
     use crate::xml::{Reader, XmlLimits};
 
     const LIMITS: XmlLimits =
-        XmlLimits { stanza_bytes: 1000, depth: 9, elements: 9, attributes: 9, namespaces: 9 };
+        XmlLimits { stanza_bytes: 1000, depth: 9, elements: 9, attributes: 9, ..XmlLimits::NONE };
 
     fn read(text: &str) -> Result<Stanza, Refusal> {
         Stanza::read(Reader::read_one(text, ns::CLIENT, LIMITS).unwrap())

@@ -63,7 +63,7 @@ fn content(element: &Element) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for node in element.nodes() {
         match (nodes.last_mut(), node) {
-            (Some(Node::Text(last)), Node::Text(text)) => last.to_mut().push_str(text),
+            (Some(Node::Text(last)), Node::Text(text)) => *last = format!("{last}{text}").into(),
             _ => nodes.push(node.clone()),
         }
     }
