@@ -4,9 +4,9 @@
 //! cargo run --example in_memory
 //! ```
 //!
-//! `Server` takes bytes and the time and gives bytes back. Whoever has another way to carry bytes (a serial line, a pipe,
-//! a test) does for it what `Room` does here, and has an XMPP server.
-//! Left out on purpose: everything that a `Reactor` would do.
+//! `Server` takes bytes and the time and gives bytes back. Whoever has another way to carry bytes (a serial line, a
+//! pipe, a test) does for it what `Room` does here, and has an XMPP server. Left out on purpose: everything that a
+//! `Reactor` would do.
 
 #![allow(clippy::print_stdout)] // to show what each one gets is what it is for
 

@@ -21,13 +21,13 @@
 //!   --name NAME          what the clients are called before their number [load]
 //! ```
 //!
-//! It ends with 0 if all came online, and every message came once, in order, whole and with the sender's address. Several
-//! addresses may be given, which the clients use in turn: from one to one there are no more than 28,000 connections.
+//! It ends with 0 if all came online, and every message came once, in order, whole and with the sender's address.
+//! Several addresses may be given, which the clients use in turn: from one to one there are no more than 28,000
+//! connections.
 //!
-//! Read first: `main`, which is the whole of it. `load/net.rs` has the sockets; what the clients do is in the
-//! files beside it.
-//! Left out on purpose: TLS, and a parser: what comes is cut into stanzas and searched, so that one thread can be ahead of
-//! the server. `client.rs` shows how a client should read.
+//! Read first: `main`, which is the whole of it. `load/net.rs` has the sockets; what the clients do is in the files
+//! beside it. Left out on purpose: TLS, and a parser: what comes is cut into stanzas and searched, so that one thread
+//! can be ahead of the server. `client.rs` shows how a client should read.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // to tell what it saw is what it is for
 

@@ -1,5 +1,6 @@
-//! Messages by chance: whatever people do, each message is delivered, kept or refused, and only one of these; it reaches
-//! nobody whom it is not for; what was kept comes later, once, in order; and what was not acknowledged is not lost.
+//! Messages by chance: whatever people do, each message is delivered, kept or refused, and only one of these; it
+//! reaches nobody whom it is not for; what was kept comes later, once, in order; and what was not acknowledged is not
+//! lost.
 //!
 //! The first test knows the table of RFC 6121 8.5.4 and holds the server to it; the numbers that look like chance come
 //! again with their seed.
@@ -343,8 +344,8 @@ fn check(world: &World, author: usize, message: &Message, fate: &Fate) {
 /// A message that waits: its author and its id.
 type Waiting = (&'static str, String);
 
-/// Holds that whoever has become available has got all that waited, in order, but for what a blocked one had written; and
-/// nobody else anything.
+/// Holds that whoever has become available has got all that waited, in order, but for what a blocked one had written;
+/// and nobody else anything.
 fn check_kept(world: &World, who: usize, waiting: &mut VecDeque<Waiting>) {
     let got: Vec<(usize, &str, Option<&str>)> =
         world.messages().iter().map(|&(who, what, stanza)| (who, what, stanza.attr("id"))).collect();

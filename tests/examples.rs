@@ -1,5 +1,5 @@
-//! The examples do what they say: each that ends is run, and what it prints is looked at; each file for netcat is played,
-//! and brings back what `examples/netcat/README.md` shows.
+//! The examples do what they say: each that ends is run, and what it prints is looked at; each file for netcat is
+//! played, and brings back what `examples/netcat/README.md` shows.
 //!
 //! `cargo test` builds the examples; `cargo test --test examples` by itself does not.
 

@@ -1,9 +1,9 @@
 //! The floors of the house: a file imports only from its own floor or below.
 //!
 //! Read first: ARCHITECTURE.md. This reads `crate::` and `super::` paths as text, outside of comments and test modules,
-//! which is exact enough for code that rustfmt has laid out. `lib.rs` is the directory: it names all floors, and what it
-//! re-exports counts as the file that it comes from.
-//! Left out on purpose: paths that a macro puts together; the house has none.
+//! which is exact enough for code that rustfmt has laid out. `lib.rs` is the directory: it names all floors, and what
+//! it re-exports counts as the file that it comes from. Left out on purpose: paths that a macro puts together; the
+//! house has none.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a panic is how a test fails
 

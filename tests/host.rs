@@ -1,5 +1,5 @@
-//! What a host program has to do with rosters and presence: it arranges who sees whom, and its own addresses are contacts
-//! like others.
+//! What a host program has to do with rosters and presence: it arranges who sees whom, and its own addresses are
+//! contacts like others.
 //!
 //! Read first: RFC 6121 sections 3 and 4, where the host stands for another server. Left out on purpose: messages.
 

@@ -1,7 +1,8 @@
 //! Whatever a few users do, in whatever order: what each is shown stays true.
 //!
-//! Users come and go, ask for each other's presence, grant it, refuse it, give it up, block each other and no longer, sort
-//! their rosters, end their accounts, at random but always the same for the same seed. Then each logs in once more and looks:
+//! Users come and go, ask for each other's presence, grant it, refuse it, give it up, block each other and no longer,
+//! sort their rosters, end their accounts, at random but always the same for the same seed. Then each logs in once more
+//! and looks:
 //!
 //! - one sees another exactly if the other's roster says so, and one waits for an answer exactly if the other is asked,
 //!   unless that was while it was blocked;
@@ -9,7 +10,8 @@
 //! - who is available has been told of exactly those who are there and may be seen, which the blocked may not;
 //! - and once they go, everybody is told whom they had told that they came.
 //!
-//! A failure prints its seed; `LOQUAT_SEED=n cargo test --test properties` plays that one alone, and prints what is said.
+//! A failure prints its seed; `LOQUAT_SEED=n cargo test --test properties` plays that one alone, and prints what is
+//! said.
 
 #![allow(
     clippy::unwrap_used,

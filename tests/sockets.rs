@@ -1,7 +1,7 @@
 //! What only shows with real sockets: full kernels, closing, refusing, running out, and a host's own loop.
 //!
-//! Read first: `src/net/reactor.rs`. Clients are sockets in this very thread that never block; the reactor turns between
-//! what they do. Left out on purpose: protocol; the transcripts are played over sockets, too.
+//! Read first: `src/net/reactor.rs`. Clients are sockets in this very thread that never block; the reactor turns
+//! between what they do. Left out on purpose: protocol; the transcripts are played over sockets, too.
 
 #![cfg(target_os = "linux")] // elsewhere buffers and errors differ in ways that nobody has looked at
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a panic is how a test fails

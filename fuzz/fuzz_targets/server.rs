@@ -1,5 +1,5 @@
-//! Whatever clients do, in whatever order: nothing panics, everybody gets well-formed streams and no more than fits into
-//! an outbox, and two bystanders go on chatting.
+//! Whatever clients do, in whatever order: nothing panics, everybody gets well-formed streams and no more than fits
+//! into an outbox, and two bystanders go on chatting.
 //!
 //! Read first: `tests/mutations/written.rs` (what an input means), `tests/mutations/crowd.rs` (what is looked at).
 

@@ -34,7 +34,8 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// What base64 stands for; `None` for what is none (RFC 4648 section 3: no other characters, whole padding, no stray bits).
+/// What base64 stands for; `None` for what is none (RFC 4648 section 3: no other characters, whole padding, no stray
+/// bits).
 pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text).as_bytes();
     if text.len() % 4 != 0 || text.len() - digits.len() != (4 - digits.len() % 4) % 4 {

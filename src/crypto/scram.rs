@@ -1,8 +1,8 @@
 //! SCRAM-SHA-1 as the server sees it: keys that stand for a password, and the four messages.
 //!
-//! Read first: RFC 5802 section 3 (who computes what) and section 7 (the messages). The keys prove that a client knows the
-//! password, and prove to the client that we do; the password cannot be had from them but by guessing.
-//! Left out on purpose: channel binding (it needs TLS), and how messages travel ([`crate::features`]).
+//! Read first: RFC 5802 section 3 (who computes what) and section 7 (the messages). The keys prove that a client knows
+//! the password, and prove to the client that we do; the password cannot be had from them but by guessing. Left out on
+//! purpose: channel binding (it needs TLS), and how messages travel ([`crate::features`]).
 
 use crate::crypto::codec::{base64, from_base64, pbkdf2, same_secret, sha1, xor, Digest, Hmac, DIGEST_BYTES};
 

@@ -1,7 +1,7 @@
 //! A resource for a stream that SASL has logged in.
 //!
-//! Read first: RFC 6120 section 7; RFC 3921 section 3 for the session, which older clients ask for and which means nothing.
-//! Left out on purpose: refusing a resource in use. The new stream takes it over (RFC 6120 7.7.2.2).
+//! Read first: RFC 6120 section 7; RFC 3921 section 3 for the session, which older clients ask for and which means
+//! nothing. Left out on purpose: refusing a resource in use. The new stream takes it over (RFC 6120 7.7.2.2).
 
 use super::{Answer, Feature, Login, Outcome, Route, Stage, Target};
 use crate::im::ctx::Ctx;

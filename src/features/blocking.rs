@@ -1,9 +1,11 @@
-//! Whom an account will have nothing to do with: the list, what a block stops, and what is seen of each other as it begins and ends.
+//! Whom an account will have nothing to do with: the list, what a block stops, and what is seen of each other as it
+//! begins and ends.
 //!
-//! Read first: XEP-0191 sections 3 and 5. The one who is blocked sees what would be seen of one who is offline, and the one who
-//! blocks is told of the block. Whether one address has blocked another is in [`crate::im::blocking`].
-//! Left out on purpose: ending a subscription with the block, which the XEP advises against; what of a subscription goes on under
-//! a block ([`crate::im::subscriptions`]); and removing from the offline messages what came before it, which is not delivered.
+//! Read first: XEP-0191 sections 3 and 5. The one who is blocked sees what would be seen of one who is offline, and the
+//! one who blocks is told of the block. Whether one address has blocked another is in [`crate::im::blocking`]. Left out
+//! on purpose: ending a subscription with the block, which the XEP advises against; what of a subscription goes on
+//! under a block ([`crate::im::subscriptions`]); and removing from the offline messages what came before it, which is
+//! not delivered.
 
 use super::{named_address, Answer, Feature, Route, Target};
 use crate::im::blocking;

@@ -1,10 +1,9 @@
 //! Copies of a conversation for those of its owners' resources that are not in it.
 //!
-//! Read first: XEP-0280 sections 4 and 5 (who wants copies), 6 (of which messages), 7 (received), 8 (sent) and 9 (how a sender avoids
-//! it). A message is written once for all of an account's copies. [`crate::routing::router`] says when one was accepted; what
-//! was refused, or comes back from a lost stream, is not copied.
-//! Left out on purpose: errors, since nobody remembers what they answer, and so the promise of `urn:xmpp:carbons:rules:0`; and
-//! who is in which room.
+//! Read first: XEP-0280 sections 4 and 5 (who wants copies), 6 (of which messages), 7 (received), 8 (sent) and 9 (how a
+//! sender avoids it). A message is written once for all of an account's copies. [`crate::routing::router`] says when
+//! one was accepted; what was refused, or comes back from a lost stream, is not copied. Left out on purpose: errors,
+//! since nobody remembers what they answer, and so the promise of `urn:xmpp:carbons:rules:0`; and who is in which room.
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;
@@ -55,8 +54,8 @@ enum Way {
     Sent,
 }
 
-/// XEP-0280 section 7: copies a message that was accepted for `user` to those of its resources that have not got it. One
-/// that wrote it itself has.
+/// XEP-0280 section 7: copies a message that was accepted for `user` to those of its resources that have not got it.
+/// One that wrote it itself has.
 pub(crate) fn received(ctx: &mut Ctx<'_>, user: User<'_>, reached: &[Key], message: &Stanza) {
     let (domain, from) = (ctx.config.domain(), message.element.attr("from").unwrap_or_default());
     let own = from.strip_prefix(user.as_str()).and_then(|rest| rest.strip_prefix('@')?.strip_prefix(domain));

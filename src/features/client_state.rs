@@ -1,7 +1,7 @@
 //! A client that nobody looks at says so, and gets what can wait later.
 //!
-//! Read first: XEP-0352. What can wait is decided in [`crate::outbox`]. Left out on purpose: everything but presence and
-//! chat states; a message with content never waits.
+//! Read first: XEP-0352. What can wait is decided in [`crate::outbox`]. Left out on purpose: everything but presence
+//! and chat states; a message with content never waits.
 
 use super::{Feature, Login};
 use crate::im::ctx::Ctx;

@@ -1,9 +1,9 @@
 //! What the server and its accounts are and can do.
 //!
-//! Read first: XEP-0030 sections 3 (info), 4 (items) and 8 (who is told what of an account). What is said of the host is
-//! put together from [`FEATURES`], so that what is not built in is not advertised. A resource answers for itself: what is
-//! for a full address never gets here.
-//! Left out on purpose: items of accounts other than their available resources; there are none.
+//! Read first: XEP-0030 sections 3 (info), 4 (items) and 8 (who is told what of an account). What is said of the host
+//! is put together from [`FEATURES`], so that what is not built in is not advertised. A resource answers for itself:
+//! what is for a full address never gets here. Left out on purpose: items of accounts other than their available
+//! resources; there are none.
 
 use super::{Answer, Feature, Node, Route, Target, FEATURES};
 use crate::im::ctx::Ctx;

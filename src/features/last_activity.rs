@@ -1,8 +1,8 @@
 //! How long somebody has been away, and how long the server has been up.
 //!
-//! Read first: XEP-0012; its section 8 says who may know: those who see the presence of the account, which would tell them
-//! anyway. Anybody else gets the same answer, whether there is such an account or not.
-//! Left out on purpose: how long a connected resource has been idle; it answers for itself.
+//! Read first: XEP-0012; its section 8 says who may know: those who see the presence of the account, which would tell
+//! them anyway. Anybody else gets the same answer, whether there is such an account or not. Left out on purpose: how
+//! long a connected resource has been idle; it answers for itself.
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;

@@ -1,8 +1,8 @@
 //! Login as it was before SASL: a get, a set, and the stream has its full address.
 //!
-//! Read first: XEP-0078 sections 3 and 4. Clients of this kind read the old code of an error, which all of ours carry. The
-//! answer to the get is the same for every name, so that nobody learns which ones exist.
-//! Left out on purpose: the error `conflict` for a resource in use. The new login takes it over.
+//! Read first: XEP-0078 sections 3 and 4. Clients of this kind read the old code of an error, which all of ours carry.
+//! The answer to the get is the same for every name, so that nobody learns which ones exist. Left out on purpose: the
+//! error `conflict` for a resource in use. The new login takes it over.
 
 use super::{Answer, Feature, Login, Outcome, Route, Stage};
 use crate::im::ctx::Ctx;

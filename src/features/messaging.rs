@@ -1,7 +1,7 @@
 //! What the server does with messages on their way, as documents name it.
 //!
-//! Nobody asks for these, so there is nothing to answer here; [`crate::routing::router`], [`crate::im::offline`] and [`crate::im::delay`] do
-//! them.
+//! Nobody asks for these, so there is nothing to answer here; [`crate::routing::router`], [`crate::im::offline`] and
+//! [`crate::im::delay`] do them.
 
 use super::Feature;
 

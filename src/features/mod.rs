@@ -1,9 +1,9 @@
 //! What the server can do, one file for each protocol.
 //!
-//! A feature is a constant: what it is called, what it offers before login, which requests it answers. [`FEATURES`] lists
-//! them all; adding one is a file and a line here.
-//! Read first: [`feature`] for what a feature can be. [`crate::routing::dispatch`] finds the handlers and sends their answers.
-//! Left out on purpose: messages and presence, whose ways are written out in [`crate::routing::router`] and [`crate::im::presence`].
+//! A feature is a constant: what it is called, what it offers before login, which requests it answers. [`FEATURES`]
+//! lists them all; adding one is a file and a line here. Read first: [`feature`] for what a feature can be.
+//! [`crate::routing::dispatch`] finds the handlers and sends their answers. Left out on purpose: messages and presence,
+//! whose ways are written out in [`crate::routing::router`] and [`crate::im::presence`].
 
 mod adhoc;
 mod admin;

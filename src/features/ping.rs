@@ -1,6 +1,7 @@
 //! Is anybody there?
 //!
-//! Read first: XEP-0199 section 4. Left out on purpose: our own pings, which are a matter of the stream ([`crate::streams`]).
+//! Read first: XEP-0199 section 4. Left out on purpose: our own pings, which are a matter of the stream
+//! ([`crate::streams`]).
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;

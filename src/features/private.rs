@@ -1,8 +1,8 @@
 //! A drawer for each account, in which its clients keep what they like.
 //!
-//! Read first: XEP-0049. What is kept is found by name and namespace of its outermost element; one that is empty takes away
-//! what was there, since asking for what is not there brings the same.
-//! Left out on purpose: refusing namespaces that are reserved, which no client needs.
+//! Read first: XEP-0049. What is kept is found by name and namespace of its outermost element; one that is empty takes
+//! away what was there, since asking for what is not there brings the same. Left out on purpose: refusing namespaces
+//! that are reserved, which no client needs.
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;

@@ -1,7 +1,8 @@
 //! The contact list.
 //!
-//! Read first: RFC 6121 section 2, [`crate::im::roster`] for items and pushes. Only the owner reads or changes a roster.
-//! Left out on purpose: the pushes that would bring an old version up to date (RFC 6121 2.6.3); who has one gets all items.
+//! Read first: RFC 6121 section 2, [`crate::im::roster`] for items and pushes. Only the owner reads or changes a
+//! roster. Left out on purpose: the pushes that would bring an old version up to date (RFC 6121 2.6.3); who has one
+//! gets all items.
 
 use super::{named_address, Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;

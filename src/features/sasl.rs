@@ -1,8 +1,8 @@
 //! Login by SASL: SCRAM-SHA-1, or the password itself where that may be sent.
 //!
-//! Read first: RFC 6120 section 6, RFC 5802 and RFC 4616 for the two mechanisms, [`crate::crypto::scram`] for the arithmetic. A wrong
-//! name and a wrong password get the same answer after the same work.
-//! Left out on purpose: EXTERNAL and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
+//! Read first: RFC 6120 section 6, RFC 5802 and RFC 4616 for the two mechanisms, [`crate::crypto::scram`] for the
+//! arithmetic. A wrong name and a wrong password get the same answer after the same work. Left out on purpose: EXTERNAL
+//! and the -PLUS mechanisms, which need TLS; ANONYMOUS, which old clients pick by mistake.
 
 use super::{Awaited, ElementRoute, Feature, Login, Mechanism, Outcome, Proved, Stage};
 use crate::crypto::codec::{base64, from_base64};

@@ -1,7 +1,7 @@
 //! Stanzas acknowledged both ways, and streams that outlive their connection.
 //!
-//! Read first: XEP-0198. [`crate::outbox`] keeps what is not acknowledged, [`crate::streams`] waits for a lost client to come
-//! back. Here is what is said about it. Left out on purpose: the attribute `location`; there is only one place.
+//! Read first: XEP-0198. [`crate::outbox`] keeps what is not acknowledged, [`crate::streams`] waits for a lost client
+//! to come back. Here is what is said about it. Left out on purpose: the attribute `location`; there is only one place.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! What people say of themselves: name, address, picture.
 //!
-//! Read first: XEP-0054 section 3. A vCard is public; whoever asks gets it. It is kept as it was sent.
-//! Left out on purpose: what stands in it, a vCard of the host, and the hash of its picture in presence (XEP-0153), which is
-//! the client's to put there.
+//! Read first: XEP-0054 section 3. A vCard is public; whoever asks gets it. It is kept as it was sent. Left out on
+//! purpose: what stands in it, a vCard of the host, and the hash of its picture in presence (XEP-0153), which is the
+//! client's to put there.
 
 use super::{Answer, Feature, Route, Target};
 use crate::im::ctx::Ctx;

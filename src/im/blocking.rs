@@ -1,9 +1,9 @@
 //! Whether one address has blocked another.
 //!
-//! Read first: XEP-0191 section 5. An address is looked at as it was written: an entry with a resource stops what goes to that
-//! resource and what comes from it, not what its account shares with all of its resources. Nobody blocks the own account or
-//! the host.
-//! Left out on purpose: what becomes of a stanza between the two, and how the list changes ([`crate::features`]).
+//! Read first: XEP-0191 section 5. An address is looked at as it was written: an entry with a resource stops what goes
+//! to that resource and what comes from it, not what its account shares with all of its resources. Nobody blocks the
+//! own account or the host. Left out on purpose: what becomes of a stanza between the two, and how the list changes
+//! ([`crate::features`]).
 
 use crate::tables::{Accounts, User};
 use crate::xmpp::config::Config;

@@ -1,6 +1,7 @@
 //! Instant messaging as RFC 6121 has it: who is told what.
 //!
-//! Read first: RFC 6121 sections 2 to 4. Left out on purpose: which stanza comes here ([`crate::routing`]), and every extension.
+//! Read first: RFC 6121 sections 2 to 4. Left out on purpose: which stanza comes here ([`crate::routing`]), and every
+//! extension.
 
 pub(crate) mod blocking;
 pub(crate) mod ctx;

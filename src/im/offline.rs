@@ -1,9 +1,9 @@
 //! Messages for an account that has nobody to take them.
 //!
-//! Read first: XEP-0160 (which are kept, and until when), XEP-0203 (how they say when they were sent), XEP-0334 (what their
-//! sender may ask for). [`crate::routing::router`] says when a message comes here, [`crate::im::presence`] when somebody is there.
-//! Left out on purpose: reading them one by one (XEP-0013); and a second chance for one that was sent to a stream without
-//! acknowledgements (XEP-0198) which then broke.
+//! Read first: XEP-0160 (which are kept, and until when), XEP-0203 (how they say when they were sent), XEP-0334 (what
+//! their sender may ask for). [`crate::routing::router`] says when a message comes here, [`crate::im::presence`] when
+//! somebody is there. Left out on purpose: reading them one by one (XEP-0013); and a second chance for one that was
+//! sent to a stream without acknowledgements (XEP-0198) which then broke.
 
 use crate::im::blocking;
 use crate::im::ctx::Ctx;
@@ -37,8 +37,8 @@ pub(crate) fn store(ctx: &mut Ctx<'_>, user: User<'_>, message: &Stanza) -> Resu
     Ok(number)
 }
 
-/// XEP-0198: keeps a message for a stream that has no connection just now. The message is stored as others are, so that it
-/// outlives the server; but nobody else gets it while the stream may be resumed. `false` if it is not taken.
+/// XEP-0198: keeps a message for a stream that has no connection just now. The message is stored as others are, so that
+/// it outlives the server; but nobody else gets it while the stream may be resumed. `false` if it is not taken.
 pub(crate) fn store_for(ctx: &mut Ctx<'_>, user: User<'_>, stream: Key, message: &Stanza) -> bool {
     let Ok(number) = store(ctx, user, message) else { return false };
     ctx.tables.hold_offline(user, number, stream);
@@ -51,8 +51,8 @@ pub(crate) fn store_for(ctx: &mut Ctx<'_>, user: User<'_>, stream: Key, message:
     taken
 }
 
-/// A stream has ended without having acknowledged a message: it waits for anybody again, and the most available resource
-/// gets it. If nobody is there, it goes behind what the stream has given back before, if that waits.
+/// A stream has ended without having acknowledged a message: it waits for anybody again, and the most available
+/// resource gets it. If nobody is there, it goes behind what the stream has given back before, if that waits.
 pub(crate) fn release(ctx: &mut Ctx<'_>, account: &Jid, stream: Key, number: u64, is_behind: bool) {
     let Some(user) = User::at(ctx.config, account) else { return };
     if !ctx.tables.release_offline(user, stream, number) {

@@ -1,8 +1,8 @@
 //! Who is told that somebody came, changed or went.
 //!
-//! Read first: RFC 6121 4.2 (initial presence), 4.3 (probes), 4.4 (updates), 4.5 (unavailable), 4.6 (directed). A presence is
-//! written once and copied to each who may see it, and kept as written for those who come later.
-//! Left out on purpose: how one gets to see another ([`crate::im::subscriptions`]).
+//! Read first: RFC 6121 4.2 (initial presence), 4.3 (probes), 4.4 (updates), 4.5 (unavailable), 4.6 (directed). A
+//! presence is written once and copied to each who may see it, and kept as written for those who come later. Left out
+//! on purpose: how one gets to see another ([`crate::im::subscriptions`]).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -291,7 +291,8 @@ pub(crate) fn withdraw_all(
     }
 }
 
-/// RFC 6121 4.6.3: presence for somebody in particular. Whoever gets it, and would not hear of it otherwise, is remembered.
+/// RFC 6121 4.6.3: presence for somebody in particular. Whoever gets it, and would not hear of it otherwise, is
+/// remembered.
 pub(crate) fn direct(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, kind: PresenceType) -> Result<(), StanzaError> {
     let (Some(user), Some(resource)) = (User::at(ctx.config, from), from.resource()) else { return Ok(()) };
     let post = lend(ctx);

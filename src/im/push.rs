@@ -1,8 +1,7 @@
 //! The server tells an account's resources that something of the account has changed.
 //!
-//! Read first: RFC 6121 2.1.6 (of a roster), XEP-0191 3.3 (of a blocklist). A push is written once for all of them; whether
-//! they acknowledge it is their business.
-//! Left out on purpose: what has changed, and who asked to be told.
+//! Read first: RFC 6121 2.1.6 (of a roster), XEP-0191 3.3 (of a blocklist). A push is written once for all of them;
+//! whether they acknowledge it is their business. Left out on purpose: what has changed, and who asked to be told.
 
 use crate::im::ctx::Ctx;
 use crate::outbox::{Hold, Outbound};

@@ -12,8 +12,8 @@ use crate::xmpp::slab::Key;
 
 /// XEP-0077 3.2: accounts go, each with its roster and all its streams. They end behind what they are sent now.
 ///
-/// All of it is recorded together, with what it means to others' rosters, before anybody is told: if it cannot be, nothing
-/// has happened, and if it was, nobody who takes one of the names later finds anything that was for another.
+/// All of it is recorded together, with what it means to others' rosters, before anybody is told: if it cannot be,
+/// nothing has happened, and if it was, nobody who takes one of the names later finds anything that was for another.
 pub(crate) fn remove_accounts(ctx: &mut Ctx<'_>, gone: &[Jid]) -> Result<(), NotRecorded> {
     let ends: Vec<End> = gone.iter().map(|address| End::of(ctx, address)).collect();
     let config = ctx.config;
@@ -53,8 +53,8 @@ impl End {
     }
 }
 
-/// Ends the sessions of an account, or of one resource, and tells how many there were. Their streams end behind what they
-/// are sent now.
+/// Ends the sessions of an account, or of one resource, and tells how many there were. Their streams end behind what
+/// they are sent now.
 pub(crate) fn end_sessions(
     ctx: &mut Ctx<'_>,
     user: User<'_>,

@@ -1,8 +1,8 @@
 //! Who sends a stanza: proven, so that nobody is taken for somebody else.
 //!
-//! Read first: RFC 6120 8.1.2. Only a client has an account here; whoever else may speak has an address, and what an account's owner
-//! may do is refused to it, whatever that address looks like.
-//! Left out on purpose: how it was proven ([`crate::streams`] for clients, the host program for its own addresses).
+//! Read first: RFC 6120 8.1.2. Only a client has an account here; whoever else may speak has an address, and what an
+//! account's owner may do is refused to it, whatever that address looks like. Left out on purpose: how it was proven
+//! ([`crate::streams`] for clients, the host program for its own addresses).
 
 use crate::tables::User;
 use crate::xmpp::error::Condition;

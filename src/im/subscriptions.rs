@@ -1,8 +1,8 @@
 //! Who may see whose presence: asked for, granted, refused, given up.
 //!
-//! Read first: RFC 6121 section 3, and Appendix A, which [`crate::tables::Subscription`] has as a table. A stanza first takes
-//! effect in both rosters and is recorded there; only then is anybody told, the sender's resources first.
-//! Left out on purpose: other servers. The host program's addresses are treated as if they were at one.
+//! Read first: RFC 6121 section 3, and Appendix A, which [`crate::tables::Subscription`] has as a table. A stanza first
+//! takes effect in both rosters and is recorded there; only then is anybody told, the sender's resources first. Left
+//! out on purpose: other servers. The host program's addresses are treated as if they were at one.
 
 use crate::im::blocking;
 use crate::im::ctx::Ctx;
@@ -219,8 +219,8 @@ fn send(ctx: &mut Ctx<'_>, stanza: &SubscriptionStanza) {
     }
 }
 
-/// What it means to the other one that all is over between an owner and a contact, whichever way presence flowed and whoever
-/// had asked (RFC 6121 2.5.2).
+/// What it means to the other one that all is over between an owner and a contact, whichever way presence flowed and
+/// whoever had asked (RFC 6121 2.5.2).
 pub(crate) struct Cancellation {
     stanzas: Vec<SubscriptionStanza>,
     /// In the other one's roster, if that is kept here.

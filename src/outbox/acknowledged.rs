@@ -109,7 +109,8 @@ impl Outboxes {
         self.get(key).is_some_and(|outbox| outbox.acknowledgements.is_some())
     }
 
-    /// The client has acted upon `h` of our stanzas in all. Gives the numbers of the stored messages that are new among them.
+    /// The client has acted upon `h` of our stanzas in all. Gives the numbers of the stored messages that are new among
+    /// them.
     pub(crate) fn acknowledge(&mut self, key: Key, h: u32) -> Result<Vec<u64>, Miscount> {
         let Some(outbox) = self.get_mut(key) else { return Ok(Vec::new()) };
         let result = outbox.acknowledge(h);

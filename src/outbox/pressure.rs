@@ -1,9 +1,9 @@
 //! Back-pressure: whoever sends faster than a peer reads is itself read from no further.
 //!
 //! So much may wait for a peer before it counts: the soft limit. While more waits, the peer's own requests are not
-//! read, so that no answer piles up that it does not take. A sender that has added more than its allowance is not read either
-//! until half has gone, but not for long: a peer that does not read cannot keep others from everybody else. A peer that
-//! takes no byte for a time ([`Limits::stall_time`]) is given up.
+//! read, so that no answer piles up that it does not take. A sender that has added more than its allowance is not read
+//! either until half has gone, but not for long: a peer that does not read cannot keep others from everybody else. A
+//! peer that takes no byte for a time ([`Limits::stall_time`]) is given up.
 //!
 //! The sum of one outbox: up to the soft limit everything is taken, and one thing is never longer than the soft limit;
 //! above it, things are taken until there is twice as much. With stream management, what was sent and is not

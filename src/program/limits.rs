@@ -1,5 +1,5 @@
-//! Every limit of [`loquat::Limits`] as a setting: `limit.stanza-bytes 65536` in a file, `--limit.stanza-bytes 65536` on
-//! the command line.
+//! Every limit of [`loquat::Limits`] as a setting: `limit.stanza-bytes 65536` in a file, `--limit.stanza-bytes 65536`
+//! on the command line.
 //!
 //! A limit's name is that of the field, whose documentation says what it means; times are in seconds, and a rate is
 //! `BURST/SECONDS`: so many at once, and one more each time that so many seconds have passed.

@@ -1,7 +1,8 @@
 //! Who answers a stanza: the server itself, or whom the router takes it to.
 //!
-//! Read first: RFC 6121 section 8, in whose order this is written, and [`crate::features`], whose handlers are found here. The one
-//! answer that each request gets (RFC 6120 8.2.3) is built here, so a feature cannot forget it or give two.
+//! Read first: RFC 6121 section 8, in whose order this is written, and [`crate::features`], whose handlers are found
+//! here. The one answer that each request gets (RFC 6120 8.2.3) is built here, so a feature cannot forget it or give
+//! two.
 
 use super::router;
 use crate::features::{Answer, Login, Route, Target, FEATURES};

@@ -1,5 +1,5 @@
-//! What every stanza undergoes before anybody acts on it, whoever sent it: other names of this host become its true one, it is from
-//! whom its sender has proven to be, and what it says in our name is removed.
+//! What every stanza undergoes before anybody acts on it, whoever sent it: other names of this host become its true
+//! one, it is from whom its sender has proven to be, and what it says in our name is removed.
 //!
 //! Read first: RFC 6120 8.1. Left out on purpose: whether a client may say what it says in `from` ([`crate::streams`]).
 

@@ -78,8 +78,8 @@ fn deliver(ctx: &mut Ctx<'_>, from: &Jid, to: &Jid, stanza: &Stanza) -> Result<(
     }
 }
 
-/// XEP-0198 section 4: what a lost stream of this priority did not acknowledge goes where it would have gone without that
-/// stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
+/// XEP-0198 section 4: what a lost stream of this priority did not acknowledge goes where it would have gone without
+/// that stream. What an account got on several streams at once, it has; where that cannot be told, it gets it twice.
 /// Whether it is stored and is to wait on, for anybody of its account.
 pub(crate) fn give_back(
     ctx: &mut Ctx<'_>,
@@ -197,8 +197,8 @@ fn to_account(
     }
 }
 
-/// RFC 6121 8.5.3.1: whether a resource is not there as far as an IQ of this sender goes. To one who does not see it, no
-/// request may show that it is there; and what only a server may say of a roster (2.1.6), no other client may say.
+/// RFC 6121 8.5.3.1: whether a resource is not there as far as an IQ of this sender goes. To one who does not see it,
+/// no request may show that it is there; and what only a server may say of a roster (2.1.6), no other client may say.
 fn is_hidden(ctx: &Ctx<'_>, session: &Session, from: &Jid, to: &Jid, stanza: &Stanza) -> bool {
     let Kind::Iq(kind) = stanza.kind else { return false };
     if ctx.tables.hosts.service_at(from).is_some() {
@@ -234,8 +234,8 @@ fn to_bare(ctx: &mut Ctx<'_>, user: User<'_>, stanza: &Stanza) -> Result<(), Con
     }
 }
 
-/// RFC 6121 8.5.2.1.1 and 8.5.2.2.1: a message for an account goes to the most available of its resources, a headline to
-/// all of them. One of negative priority never gets it.
+/// RFC 6121 8.5.2.1.1 and 8.5.2.2.1: a message for an account goes to the most available of its resources, a headline
+/// to all of them. One of negative priority never gets it.
 fn message_to_bare(
     ctx: &mut Ctx<'_>,
     user: User<'_>,
@@ -297,8 +297,9 @@ fn to_absent_resource(ctx: &mut Ctx<'_>, user: User<'_>, stanza: &Stanza) -> Res
     }
 }
 
-/// Whether one of them takes it. The account's other resources may get copies then. What only streams without a connection
-/// take is stored for each of them, if it is worth it: it has reached nobody yet, and is to outlive the server.
+/// Whether one of them takes it. The account's other resources may get copies then. What only streams without a
+/// connection take is stored for each of them, if it is worth it: it has reached nobody yet, and is to outlive the
+/// server.
 fn to_streams(ctx: &mut Ctx<'_>, user: User<'_>, streams: &[Key], stanza: &Stanza) -> bool {
     let (mut taken, mut detached) = (false, false);
     for &stream in streams {
@@ -317,7 +318,8 @@ fn to_streams(ctx: &mut Ctx<'_>, user: User<'_>, streams: &[Key], stanza: &Stanz
     taken
 }
 
-/// Whether one of those that have no connection takes it, which is stored for each of them if it is to be and is worth it.
+/// Whether one of those that have no connection takes it, which is stored for each of them if it is to be and is worth
+/// it.
 fn to_detached(
     ctx: &mut Ctx<'_>,
     user: User<'_>,

@@ -1,10 +1,10 @@
 //! What streams have left to do, a little each turn.
 //!
-//! What a stream asks for is work, and a turn has a budget of it: a stream that has had its slice goes back into line, so
-//! that nobody waits for the work of others. A stream that reads too little, or sends more than others read, is
+//! What a stream asks for is work, and a turn has a budget of it: a stream that has had its slice goes back into line,
+//! so that nobody waits for the work of others. A stream that reads too little, or sends more than others read, is
 //! throttled ([`crate::outbox`]): what it has sent is acted upon once that is over. One that has ended gives back what
-//! it did not acknowledge.
-//! Left out on purpose: time. Work is counted, so that the same bytes always lead to the same answers.
+//! it did not acknowledge. Left out on purpose: time. Work is counted, so that the same bytes always lead to the same
+//! answers.
 
 use super::Server;
 use crate::im::ctx::Now;

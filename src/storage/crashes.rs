@@ -2,7 +2,8 @@
 //!
 //! For a scripted run of changes and commits, and for each operation that the disk is asked for: the disk stops there,
 //! having done some of it; what was not synced is lost, kept, or kept with holes, as a seed says; then the folder is
-//! read again. What was committed must be there, in the order in which it was made, and nothing that was never asked for.
+//! read again. What was committed must be there, in the order in which it was made, and nothing that was never asked
+//! for.
 
 #![allow(clippy::cast_possible_truncation)] // tests run where addresses are long
 
@@ -85,8 +86,8 @@ enum Illness {
 }
 
 impl Platter {
-    /// Counts an operation. `Err` once the disk has stopped, `Ok(true)` for the one that it stops in: it does some of it
-    /// and fails.
+    /// Counts an operation. `Err` once the disk has stopped, `Ok(true)` for the one that it stops in: it does some of
+    /// it and fails.
     fn count(&mut self) -> io::Result<bool> {
         self.operations += 1;
         let is_ill = self.ill.contains(&self.operations);
@@ -273,8 +274,8 @@ fn nothing() -> KeptTables {
     KeptTables::new(Accounts::new(RULES, b"decoy"))
 }
 
-/// What changes in the n-th step of the script: a few accounts that come, meet, rename each other, say and keep things, and
-/// go. A new kind of change gets a line here, and one in [`kind`].
+/// What changes in the n-th step of the script: a few accounts that come, meet, rename each other, say and keep things,
+/// and go. A new kind of change gets a line here, and one in [`kind`].
 fn step(n: usize) -> Vec<Change<'static>> {
     let users = ["罗密欧", "juliet", "nurse", "tybalt"];
     let (user, other) = (users[n % 4], users[(n / 4 + 1) % 4]);
@@ -515,8 +516,8 @@ fn seconds_of_durability_are_the_most_that_is_lost() {
     }
 }
 
-/// The disk is ill for a while and then well again, while the server runs on as long as it may: nothing that was safe is
-/// lost, then or after a loss of power, and what was refused did not happen.
+/// The disk is ill for a while and then well again, while the server runs on as long as it may: nothing that was safe
+/// is lost, then or after a loss of power, and what was refused did not happen.
 #[test]
 fn the_disk_is_ill_for_a_while() {
     let disk = healthy();
@@ -661,8 +662,8 @@ fn damage_in_what_was_closed_stops_the_start() {
     }
 }
 
-/// It was never closed: damage in the last line cannot be told from a line that was being written; any other stops the start.
-/// What is cut off is put aside.
+/// It was never closed: damage in the last line cannot be told from a line that was being written; any other stops the
+/// start. What is cut off is put aside.
 #[test]
 fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
     let disk = healthy();
@@ -691,7 +692,8 @@ fn damage_in_what_was_not_closed_stops_the_start_or_is_put_aside() {
     }
 }
 
-/// A loss of power may leave a hole: what is behind it was acknowledged to nobody, so the start goes on, and puts it aside.
+/// A loss of power may leave a hole: what is behind it was acknowledged to nobody, so the start goes on, and puts it
+/// aside.
 #[test]
 fn what_is_behind_a_hole_is_put_aside() {
     let disk = healthy();
@@ -715,8 +717,8 @@ fn what_is_behind_a_hole_is_put_aside() {
     assert!(matches!(storage(&disk).load_into(&mut nothing()), Err(StorageError::Damaged { at: 0, .. })));
 }
 
-/// The process is killed, another one goes on, and then the power goes: what the first had not synced is not taken for damage
-/// because the second has counted it as safe.
+/// The process is killed, another one goes on, and then the power goes: what the first had not synced is not taken for
+/// damage because the second has counted it as safe.
 #[test]
 fn the_next_process_makes_safe_what_it_has_read() {
     for seed in 1..200 {
@@ -754,8 +756,8 @@ fn damage_in_a_snapshot_stops_the_start() {
     }
 }
 
-/// Somebody has removed a file, or put an older one in its place. Only the last journal, if no snapshot needs it, is missed
-/// by nobody.
+/// Somebody has removed a file, or put an older one in its place. Only the last journal, if no snapshot needs it, is
+/// missed by nobody.
 #[test]
 fn a_missing_file_stops_the_start() {
     let disk = finished(STEPS);
@@ -792,8 +794,8 @@ fn a_full_disk_refuses_changes_and_heals() {
     assert_eq!(state(&again), state(&tables));
 }
 
-/// Accounts whose passwords change for ever, on a disk with room for them and one snapshot more: a change is refused now and
-/// then, but the journal is always made smaller again, also after a start.
+/// Accounts whose passwords change for ever, on a disk with room for them and one snapshot more: a change is refused
+/// now and then, but the journal is always made smaller again, also after a start.
 #[test]
 fn what_a_full_disk_leaves_can_be_made_smaller() {
     for (size, restarts) in (4_100..9_000).step_by(97).flat_map(|size| [(size, false), (size, true)]) {

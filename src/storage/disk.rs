@@ -79,7 +79,8 @@ impl Folder {
     }
 }
 
-/// The files are for their owner only, but their names and what else is put there are not, if the folder was made otherwise.
+/// The files are for their owner only, but their names and what else is put there are not, if the folder was made
+/// otherwise.
 #[cfg(unix)]
 fn warn_if_open(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

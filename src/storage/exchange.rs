@@ -1,8 +1,8 @@
 //! Accounts on their way to and from other servers: documents in the portable format (XEP-0227).
 //!
 //! What we write has one host and each account in a line of its own. What we read may have several hosts, may be spread
-//! over files that include each other (ejabberd writes such), and may say what we have no place for.
-//! Read first: [`crate::tables::portable`]. Left out on purpose: files. A document is whatever can be read, and whoever reads it
+//! over files that include each other (ejabberd writes such), and may say what we have no place for. Read first:
+//! [`crate::tables::portable`]. Left out on purpose: files. A document is whatever can be read, and whoever reads it
 //! opens what it includes.
 
 use std::fmt;

@@ -128,7 +128,8 @@ pub(super) enum Piece {
     Newer,
     /// Not as it was written.
     Damaged,
-    /// The same, with a zero in it, which no line has: some of it was never written, though what is behind it may have been.
+    /// The same, with a zero in it, which no line has: some of it was never written, though what is behind it may have
+    /// been.
     Hole,
 }
 
@@ -231,7 +232,8 @@ pub(super) struct ReadSnapshot {
     pub(super) journal: u64,
 }
 
-/// Reads a snapshot, which is whole or damaged: it got its name when it was complete. `take` says whether it understood.
+/// Reads a snapshot, which is whole or damaged: it got its name when it was complete. `take` says whether it
+/// understood.
 pub(super) fn read_snapshot(
     disk: &mut dyn Disk,
     number: u64,
@@ -302,12 +304,13 @@ pub(super) struct ReadJournal {
 
 /// Reads a journal as far as it is whole. `take` says whether it understood.
 ///
-/// What comes behind that was being written when the process or the power went, or is damaged. It is damaged for certain if
+/// What comes behind that was being written when the process or the power went, or is damaged. It is damaged for
+/// certain if
 ///
 /// - a later line says that it was synced, or
-/// - a later line is whole and it has no hole. Lines are written one after the other, so only a loss of power can leave one
-///   that is whole behind one that is not: the system may write pages in any order. A page that was not written reads
-///   as zeros. Anything else has been changed since, and the lines behind it may have been acknowledged.
+/// - a later line is whole and it has no hole. Lines are written one after the other, so only a loss of power can leave
+///   one that is whole behind one that is not: the system may write pages in any order. A page that was not written
+///   reads as zeros. Anything else has been changed since, and the lines behind it may have been acknowledged.
 ///
 /// Behind a hole nothing was safe that somebody was told of: a line that is due is synced before. So a start
 /// goes on without it, lest each loss of power needs somebody to come and help; it is put aside

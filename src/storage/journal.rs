@@ -1,9 +1,9 @@
 //! The journal that is being written: lines at its end, and how far they are safe.
 //!
-//! The first line after a sync says in `synced` how long the journal was when it was synced. When the storage is closed in
-//! good order, a last line that changes nothing says the same of all before it. So a start knows what was safe, and tells
-//! damage in it from what a loss of power may leave behind it ([`super::files::read_journal`]).
-//! Left out on purpose: what the lines mean, and when they are synced ([`super::store`]).
+//! The first line after a sync says in `synced` how long the journal was when it was synced. When the storage is closed
+//! in good order, a last line that changes nothing says the same of all before it. So a start knows what was safe, and
+//! tells damage in it from what a loss of power may leave behind it ([`super::files::read_journal`]). Left out on
+//! purpose: what the lines mean, and when they are synced ([`super::store`]).
 
 use std::io::{self, ErrorKind};
 

@@ -75,8 +75,8 @@ pub(super) fn name(line: &[u8]) -> &[u8] {
     line.get(1..end).unwrap_or_default()
 }
 
-/// An attribute of the start tag that a line begins with, as it stands there. A value has no quotes and no `>`, so nothing
-/// that somebody chose can look like one.
+/// An attribute of the start tag that a line begins with, as it stands there. A value has no quotes and no `>`, so
+/// nothing that somebody chose can look like one.
 pub(super) fn attribute<'l>(line: &'l [u8], name: &str) -> Option<&'l str> {
     let tag = line.split(|&byte| byte == b'>').next()?;
     let (_, value) = std::str::from_utf8(tag).ok()?.split_once(&format!(" {name}='"))?;

@@ -3,8 +3,8 @@
 //! Nothing on the disk changes before all is read. What a loss of power has left behind the whole lines of a journal is
 //! then put aside in a file of its own, never destroyed: the start may be wrong about it.
 //!
-//! Read first: [`super::files`]. Left out on purpose: what is damaged; the start stops, and [`super::repair`] is for people
-//! to decide.
+//! Read first: [`super::files`]. Left out on purpose: what is damaged; the start stops, and [`super::repair`] is for
+//! people to decide.
 
 use std::io::{self, Read};
 

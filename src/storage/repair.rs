@@ -1,9 +1,9 @@
 //! A folder with damage in it, put together again of what is whole.
 //!
-//! Every file that is there is read, oldest first, and every line that is as it was written is done again: since changes
-//! say how things are afterwards, each line that is whole is worth having. The result is written as a new pair before
-//! anything is touched; files with damage are then put aside under other names, for people.
-//! Left out on purpose: guessing what a damaged line has said.
+//! Every file that is there is read, oldest first, and every line that is as it was written is done again: since
+//! changes say how things are afterwards, each line that is whole is worth having. The result is written as a new pair
+//! before anything is touched; files with damage are then put aside under other names, for people. Left out on purpose:
+//! guessing what a damaged line has said.
 
 use std::io;
 

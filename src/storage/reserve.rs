@@ -1,12 +1,12 @@
 //! Space on the disk that is kept for a snapshot.
 //!
-//! A snapshot is what makes room: it takes the place of journals that have grown. It can only be written while there is room
-//! for it, so a file with nothing in it takes up as much as the next snapshot may need. It is grown before the journal
-//! is, and removed when a snapshot finds no other space: what a full disk leaves can always be made smaller.
+//! A snapshot is what makes room: it takes the place of journals that have grown. It can only be written while there is
+//! room for it, so a file with nothing in it takes up as much as the next snapshot may need. It is grown before the
+//! journal is, and removed when a snapshot finds no other space: what a full disk leaves can always be made smaller.
 //!
 //! How much that is: a snapshot says less than the snapshot before and all journals since then do, of which it is made.
-//! Left out on purpose: disks that fill up while the reserve is given up ([`super::store`] refuses changes meanwhile, but
-//! other programs may take the space).
+//! Left out on purpose: disks that fill up while the reserve is given up ([`super::store`] refuses changes meanwhile,
+//! but other programs may take the space).
 
 use std::io;
 

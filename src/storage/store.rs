@@ -1,12 +1,12 @@
 //! Changes recorded, synced, and put together again.
 //!
 //! A change is appended to the journal before it happens. At the end of each turn of the loop what was appended is
-//! synced, and only then is anything sent that may speak of it. Once the journal has outgrown the snapshot, or the disk is
-//! full, the next pair is begun.
+//! synced, and only then is anything sent that may speak of it. Once the journal has outgrown the snapshot, or the disk
+//! is full, the next pair is begun.
 //!
 //! Read first: [`super`] for the files, [`super::files`] for what is in them, [`super::journal`] for what is safe,
-//! [`super::reserve`] for full disks. Left out on purpose: reading it all at a start ([`super::load`]); when a turn ends,
-//! which [`crate::server`] says.
+//! [`super::reserve`] for full disks. Left out on purpose: reading it all at a start ([`super::load`]); when a turn
+//! ends, which [`crate::server`] says.
 
 use std::io;
 use std::time::Duration;
@@ -201,7 +201,8 @@ impl Storage {
         Ok(finished)
     }
 
-    /// Gives the snapshot its name. It has seen changes that were made while it was written, so those must be safe first.
+    /// Gives the snapshot its name. It has seen changes that were made while it was written, so those must be safe
+    /// first.
     fn finish_snapshot(&mut self) -> io::Result<()> {
         self.journal.sync(&mut *self.disk)?;
         self.disk.rename(UNFINISHED, &files::snapshot(self.journal.number))?;
@@ -229,8 +230,8 @@ impl Storage {
         Ok(())
     }
 
-    /// The journals since the last whole snapshot have it all. `true` if it is worth another try only once there is more; the
-    /// first time there is the reserve.
+    /// The journals since the last whole snapshot have it all. `true` if it is worth another try only once there is
+    /// more; the first time there is the reserve.
     fn snapshot_failed(&mut self, error: &io::Error) -> bool {
         self.snapshot = None;
         // So that it takes no space; the next one begins anew in any case.
@@ -251,7 +252,8 @@ impl Storage {
         wanted && !self.journal.is_lost()
     }
 
-    /// Lets the reserve of a folder that has none grow little by little, lest a change waits for it. `true` if it is done.
+    /// Lets the reserve of a folder that has none grow little by little, lest a change waits for it. `true` if it is
+    /// done.
     fn grow_reserve(&mut self) -> bool {
         let needed = self.needed_bytes();
         let grown = match self.complained {
@@ -326,7 +328,8 @@ impl Recorder for Storage {
     }
 }
 
-/// Appends the lines of all that is kept for an owner, and tells how many they are: one, or else one for each thing in it.
+/// Appends the lines of all that is kept for an owner, and tells how many they are: one, or else one for each thing in
+/// it.
 fn write_whole(collection: &Collection, element: &Element, out: &mut Vec<u8>) -> u64 {
     let start = out.len();
     line::write(element, out);

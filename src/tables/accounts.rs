@@ -1,8 +1,8 @@
 //! Who may log in, and what is kept for them.
 //!
-//! An account is a localpart at the one domain. All that outlives a session hangs on it, and changes only by a [`AccountChange`]
-//! ([`super::Tables::change`]), so that whoever records the changes has recorded all. Questions about passwords are
-//! answered with the same work for a name that nobody has, so that nobody learns which names are taken.
+//! An account is a localpart at the one domain. All that outlives a session hangs on it, and changes only by a
+//! [`AccountChange`] ([`super::Tables::change`]), so that whoever records the changes has recorded all. Questions about
+//! passwords are answered with the same work for a name that nobody has, so that nobody learns which names are taken.
 //! Left out on purpose: who may make, change or end an account.
 
 use std::cell::Cell;

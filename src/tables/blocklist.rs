@@ -1,7 +1,7 @@
 //! Whom an account will have nothing to do with.
 //!
-//! Read first: XEP-0191 sections 3 (what a list looks like) and 5 (which addresses an entry means). Left out on purpose: what follows from it
-//! ([`crate::im::blocking`]).
+//! Read first: XEP-0191 sections 3 (what a list looks like) and 5 (which addresses an entry means). Left out on
+//! purpose: what follows from it ([`crate::im::blocking`]).
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,8 @@ impl Blocklist {
         self.entries.contains(entry)
     }
 
-    /// Whether an entry means this address, which is written as a [`Jid`] is: the address itself, its account or its host.
+    /// Whether an entry means this address, which is written as a [`Jid`] is: the address itself, its account or its
+    /// host.
     pub(crate) fn means(&self, address: &str) -> bool {
         // Most have no entries, and need not know what a part of the address is.
         !self.entries.is_empty() && parts(address).iter().any(|&part| self.entries.contains(part))

@@ -1,7 +1,8 @@
 //! What can change of what is kept, by kinds of owners, and that it was recorded.
 //!
-//! A new kind of owner is a variant of [`Change`] and a line in [`super::kept`]. A change says how things are afterwards, not how they came to be so: applying one twice is applying it once.
-//! Left out on purpose: sessions and failed logins, which end with the process.
+//! A new kind of owner is a variant of [`Change`] and a line in [`super::kept`]. A change says how things are
+//! afterwards, not how they came to be so: applying one twice is applying it once. Left out on purpose: sessions and
+//! failed logins, which end with the process.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
 //! Commands that are being executed: somebody was given a form and is filling it out.
 //!
-//! Read first: XEP-0050 3.3 (how long that lasts). There is room for so many; the oldest makes room for the newest. Those that
-//! are over stay until then, so that one who comes too late can be told so.
-//! Left out on purpose: what was filled in; a form comes back whole.
+//! Read first: XEP-0050 3.3 (how long that lasts). There is room for so many; the oldest makes room for the newest.
+//! Those that are over stay until then, so that one who comes too late can be told so. Left out on purpose: what was
+//! filled in; a form comes back whole.
 
 use std::collections::VecDeque;
 use std::time::Duration;

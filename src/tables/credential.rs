@@ -1,6 +1,7 @@
 //! What rests of a password.
 //!
-//! Read first: [`crate::crypto::scram`]. SCRAM's keys always; the password itself only where the old digest login needs it.
+//! Read first: [`crate::crypto::scram`]. SCRAM's keys always; the password itself only where the old digest login needs
+//! it.
 
 use std::fmt;
 

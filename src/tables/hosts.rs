@@ -1,8 +1,8 @@
 //! What is ours: the host, its accounts, its services. All else is another server's.
 //!
-//! Read first: RFC 6120 2.1 (what an address is for). A stanza's `to` is resolved here, once ([`Hosts::destination`]). Tables are
-//! asked by [`User`], which only an address at our own domain has: the same localpart elsewhere is somebody else.
-//! Left out on purpose: whether there is such an account, and what a service does.
+//! Read first: RFC 6120 2.1 (what an address is for). A stanza's `to` is resolved here, once ([`Hosts::destination`]).
+//! Tables are asked by [`User`], which only an address at our own domain has: the same localpart elsewhere is somebody
+//! else. Left out on purpose: whether there is such an account, and what a service does.
 
 use std::fmt;
 

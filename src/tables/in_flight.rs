@@ -1,13 +1,13 @@
 //! Messages that have waited and are being sent just now.
 //!
-//! On a stream without acknowledgements they wait no longer once they are sent. That is recorded only after they were: who
-//! is killed in between sends them twice rather than never.
+//! On a stream without acknowledgements they wait no longer once they are sent. That is recorded only after they were:
+//! who is killed in between sends them twice rather than never.
 //!
-//! On a stream with acknowledgements (XEP-0198) a message is held for the stream, also one that came while the stream had no
-//! connection: it is kept as one that waits, and recorded as such, but nobody else gets it. It waits no longer once it is
-//! acknowledged, and for anybody again once the stream has ended without that. Who holds what is not recorded: after a
-//! restart there are no streams, and all wait for anybody.
-//! Left out on purpose: which stanza of a stream is which message ([`crate::outbox`]).
+//! On a stream with acknowledgements (XEP-0198) a message is held for the stream, also one that came while the stream
+//! had no connection: it is kept as one that waits, and recorded as such, but nobody else gets it. It waits no longer
+//! once it is acknowledged, and for anybody again once the stream has ended without that. Who holds what is not
+//! recorded: after a restart there are no streams, and all wait for anybody. Left out on purpose: which stanza of a
+//! stream is which message ([`crate::outbox`]).
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,8 +1,8 @@
 //! What outlives the process, by kinds of owners, and what that looks like in a file.
 //!
-//! To add a kind: a file with its table, its changes and its [`Collection`]; a variant of [`Change`]; here, a field in two places
-//! and a line in [`COLLECTIONS`]. Whatever else there is to do the compiler asks for, tests of crashes among it.
-//! Left out on purpose: files ([`crate::storage`]).
+//! To add a kind: a file with its table, its changes and its [`Collection`]; a variant of [`Change`]; here, a field in
+//! two places and a line in [`COLLECTIONS`]. Whatever else there is to do the compiler asks for, tests of crashes among
+//! it. Left out on purpose: files ([`crate::storage`]).
 
 #[cfg(test)]
 use super::notes::{self, Notes};

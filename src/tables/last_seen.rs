@@ -1,7 +1,7 @@
 //! When an account was last here, and what it said as it left.
 //!
-//! Read first: XEP-0012 section 3. The time is the system's, which may be wrong and may jump: it can make a while seem long
-//! or short, never negative. Left out on purpose: accounts that are here.
+//! Read first: XEP-0012 section 3. The time is the system's, which may be wrong and may jump: it can make a while seem
+//! long or short, never negative. Left out on purpose: accounts that are here.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! How often logins have failed lately, from where and for whom.
 //!
-//! One address may fail so often, one account so much oftener that a single address cannot use up what the account
-//! has: nobody locks another out. An account is known here by a hash of its name: names that nobody has are tried as well,
+//! One address may fail so often, one account so much oftener that a single address cannot use up what the account has:
+//! nobody locks another out. An account is known here by a hash of its name: names that nobody has are tried as well,
 //! long ones too, and each is to cost the same. Left out on purpose: passwords.
 
 use std::collections::hash_map::RandomState;

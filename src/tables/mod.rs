@@ -112,8 +112,8 @@ impl Tables {
         self.sessions.find_mut(User::at(config, address)?, address.resource()?)
     }
 
-    /// No message of `user` up to this number waits any more, for they are being sent. The one change that is recorded after it
-    /// has happened: else whoever is killed before they are sent would never send them.
+    /// No message of `user` up to this number waits any more, for they are being sent. The one change that is recorded
+    /// after it has happened: else whoever is killed before they are sent would never send them.
     pub(crate) fn send_offline(&mut self, user: User<'_>, number: u64) {
         let held = self.in_flight.holds_any(user.as_str());
         let waiting = self.waiting(user).map(|message| message.number).filter(|_| held);
@@ -205,12 +205,14 @@ impl Tables {
 
 /// XEP-0198: messages that wait until they are acknowledged.
 impl Tables {
-    /// A message of `user` that waits is sent on a stream with acknowledgements (XEP-0198), or is to be once it is resumed.
+    /// A message of `user` that waits is sent on a stream with acknowledgements (XEP-0198), or is to be once it is
+    /// resumed.
     pub(crate) fn hold_offline(&mut self, user: User<'_>, number: u64, stream: Key) {
         self.in_flight.hold(user.as_str(), number, stream);
     }
 
-    /// Messages that were held for a stream are acknowledged on it. If that cannot be recorded, they come again after a restart.
+    /// Messages that were held for a stream are acknowledged on it. If that cannot be recorded, they come again after a
+    /// restart.
     pub(crate) fn acknowledge_offline(&mut self, user: User<'_>, stream: Key, numbers: &[u64]) {
         let numbers = self.in_flight.take_held(user.as_str(), stream, numbers);
         if numbers.is_empty() {

@@ -1,8 +1,8 @@
 //! Messages that wait for an account to have somebody to take them.
 //!
-//! Read first: XEP-0160. They are kept as the bytes that will be sent: as trees they would take several times the memory.
-//! Each has a number of its own in its account, and numbers only grow: so a change that is applied twice adds nothing.
-//! Left out on purpose: which messages are kept, and for how many there is room.
+//! Read first: XEP-0160. They are kept as the bytes that will be sent: as trees they would take several times the
+//! memory. Each has a number of its own in its account, and numbers only grow: so a change that is applied twice adds
+//! nothing. Left out on purpose: which messages are kept, and for how many there is room.
 
 use std::collections::VecDeque;
 use std::fmt;

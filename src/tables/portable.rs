@@ -1,9 +1,9 @@
 //! Accounts and their changes in the portable format of XEP-0227.
 //!
 //! A snapshot has whole `<user/>` elements. A line of the journal has one with just what changed in it; what is gone
-//! says so in an attribute of ours (`removed`, and in a roster RFC 6121's own `subscription='remove'`). So one piece of code
-//! reads both, and what other servers have exported. What each part of an account looks like stands in the file of its table.
-//! Left out on purpose: what the format can say and the server does not have. It is skipped.
+//! says so in an attribute of ours (`removed`, and in a roster RFC 6121's own `subscription='remove'`). So one piece of
+//! code reads both, and what other servers have exported. What each part of an account looks like stands in the file of
+//! its table. Left out on purpose: what the format can say and the server does not have. It is skipped.
 
 use super::{blocklist, credential, last_seen, offline, private, roster, vcard};
 use super::{Account, AccountChange, Change, Collection};

@@ -1,7 +1,7 @@
 //! How often somebody has done something lately.
 //!
-//! Each key has a debt that each deed adds to and time pays off; whoever owes more than a burst is to wait. The table has
-//! a limit, and who owes least is forgotten first. Left out on purpose: what was done, and what follows.
+//! Each key has a debt that each deed adds to and time pays off; whoever owes more than a burst is to wait. The table
+//! has a limit, and who owes least is forgotten first. Left out on purpose: what was done, and what follows.
 
 use std::collections::HashMap;
 use std::hash::Hash;

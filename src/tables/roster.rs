@@ -1,8 +1,8 @@
 //! Who is in whose roster, and what is kept of each.
 //!
-//! Read first: RFC 6121 2.1 (items), 2.6 (versions). A roster also keeps the requests of people whom its owner has not put
-//! into it (RFC 6121 3.1.3): such a contact is no item, and nobody is shown it.
-//! Left out on purpose: how a subscription comes about ([`super::subscription`]), how many items there may be.
+//! Read first: RFC 6121 2.1 (items), 2.6 (versions). A roster also keeps the requests of people whom its owner has not
+//! put into it (RFC 6121 3.1.3): such a contact is no item, and nobody is shown it. Left out on purpose: how a
+//! subscription comes about ([`super::subscription`]), how many items there may be.
 
 use std::collections::BTreeMap;
 
@@ -61,7 +61,8 @@ impl Contact {
         })
     }
 
-    /// The contact after a step. Whoever asks a contact, answers it or approves it beforehand has it in the roster then.
+    /// The contact after a step. Whoever asks a contact, answers it or approves it beforehand has it in the roster
+    /// then.
     pub(crate) fn after(&self, step: Step) -> Self {
         let subscription = step.next;
         let is_more_than_asked =
@@ -119,8 +120,8 @@ impl Item<'_> {
 pub(crate) struct Roster {
     /// In the order of their addresses. Most rosters are short, and a list has little to spare.
     contacts: Vec<(Jid, Contact)>,
-    /// The sum of the marks of all items. It says what is in the roster, not how it came there, so it is the same after a
-    /// restart, and nobody has to keep it.
+    /// The sum of the marks of all items. It says what is in the roster, not how it came there, so it is the same after
+    /// a restart, and nobody has to keep it.
     marks: u64,
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct Session {
     pub(crate) directed: Vec<Jid>,
     /// How many stanzas the server had written when it became available at this priority.
     pub(crate) since: u64,
-    /// It wants copies of what the account's other resources send and get (XEP-0280), and how many stanzas the server had
-    /// written when it said so.
+    /// It wants copies of what the account's other resources send and get (XEP-0280), and how many stanzas the server
+    /// had written when it said so.
     pub(crate) carbons: Option<u64>,
     /// What it has not been told yet since it became available, because it does not read as fast.
     pub(crate) untold: VecDeque<Untold>,

@@ -1,8 +1,7 @@
 //! How a subscription comes about and ends: nine states, and what each stanza makes of each.
 //!
-//! Read first: RFC 6121 Appendix A, whose tables 2 to 9 stand here once as a sender's server and once as a recipient's server
-//! reads them: a row for each state, a column for each stanza.
-//! Left out on purpose: who is told.
+//! Read first: RFC 6121 Appendix A, whose tables 2 to 9 stand here once as a sender's server and once as a recipient's
+//! server reads them: a row for each state, a column for each stanza. Left out on purpose: who is told.
 
 use crate::xmpp::stanza::SubscriptionType;
 

@@ -1,8 +1,8 @@
 //! How much of what a stream may have, and what is more.
 //!
-//! Read first: RFC 6120 4.9.3.14 (`policy-violation`) and 13.12 (resource limits). [`super::feed`] holds what can be seen
-//! in single bytes, [`super::reader`] what needs namespaces, [`super::tree`] what needs the whole stanza.
-//! Left out on purpose: what a server's settings are; `xmpp::config` has them.
+//! Read first: RFC 6120 4.9.3.14 (`policy-violation`) and 13.12 (resource limits). [`super::feed`] holds what can be
+//! seen in single bytes, [`super::reader`] what needs namespaces, [`super::tree`] what needs the whole stanza. Left out
+//! on purpose: what a server's settings are; `xmpp::config` has them.
 
 /// A limit that a peer ran into (RFC 6120 4.9.3.14: `policy-violation`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub struct XmlLimits {
     pub elements: usize,
     /// Attributes and namespace declarations of one tag.
     pub attributes: usize,
-    /// Bytes of one attribute's value, references counted as they came. The parser copies the value of a declaration for
-    /// each name that has the prefix, before anything else can be seen of it.
+    /// Bytes of one attribute's value, references counted as they came. The parser copies the value of a declaration
+    /// for each name that has the prefix, before anything else can be seen of it.
     pub attribute_bytes: usize,
     /// Prefixes declared in scope, those of the stream header included.
     pub namespaces: usize,
@@ -68,11 +68,12 @@ impl XmlLimits {
         growth_bytes: usize::MAX,
     };
 
-    /// For each byte that comes, a stanza may take so many bytes of memory, and be so many bytes long when it is written
-    /// again.
+    /// For each byte that comes, a stanza may take so many bytes of memory, and be so many bytes long when it is
+    /// written again.
     ///
-    /// An ordinary message takes 2 to 5 of memory, a list of items up to 8, `<a/>` a hundred and more. What is written is
-    /// at most six times as long but for the declarations of namespaces: a `'` in an attribute's value becomes `&apos;`.
+    /// An ordinary message takes 2 to 5 of memory, a list of items up to 8, `<a/>` a hundred and more. What is written
+    /// is at most six times as long but for the declarations of namespaces: a `'` in an attribute's value becomes
+    /// `&apos;`.
     pub const GROWTH: usize = 8;
 
     /// Bytes of memory that a stanza may take of which so many bytes came.
@@ -80,7 +81,8 @@ impl XmlLimits {
         received.saturating_mul(Self::GROWTH).saturating_add(self.growth_bytes)
     }
 
-    /// Bytes of declarations of namespaces that writing a stanza may take of which so many bytes came: what escapes leave.
+    /// Bytes of declarations of namespaces that writing a stanza may take of which so many bytes came: what escapes
+    /// leave.
     pub(super) fn most_declared(&self, received: usize) -> usize {
         /// No character of a value becomes more.
         const ESCAPED: usize = "&apos;".len();

@@ -206,17 +206,17 @@ impl Reader {
         self.parser().source_mut().push(&bytes, spare.bytes);
     }
 
-    /// Gives the memory of [`Reader::push_into`] back, once [`Reader::next_item`] wants more; but for what a stanza needs
-    /// that is not complete.
+    /// Gives the memory of [`Reader::push_into`] back, once [`Reader::next_item`] wants more; but for what a stanza
+    /// needs that is not complete.
     pub(crate) fn take_spare(&mut self) -> Spare {
         let tree = if self.tree.is_empty() { std::mem::take(&mut self.tree) } else { Tree::default() };
         let bytes = self.parser.as_mut().map(|parser| parser.source_mut().take_spare()).unwrap_or_default();
         Spare { bytes, tree }
     }
 
-    /// Bytes of memory that the stanza takes that is being read, as far as it has come: the tree, what the parser keeps of
-    /// it, and the root's namespaces. Not counted are the parser itself and the tag that is not complete (15 KB at most, and
-    /// twice the bytes that came of it). At most [`XmlLimits::GROWTH`] for each byte of the stanza and
+    /// Bytes of memory that the stanza takes that is being read, as far as it has come: the tree, what the parser keeps
+    /// of it, and the root's namespaces. Not counted are the parser itself and the tag that is not complete (15 KB at
+    /// most, and twice the bytes that came of it). At most [`XmlLimits::GROWTH`] for each byte of the stanza and
     /// [`XmlLimits::growth_bytes`] beyond the root's.
     pub fn held(&self) -> usize {
         self.root.len() + self.tree.held()
@@ -233,8 +233,8 @@ impl Reader {
         self.tree = Tree::default();
     }
 
-    /// Between two stanzas, lets go of the parser, which is most of what an idle stream costs. The next bytes make another,
-    /// which reads the root's start tag again. `false` if this is no time for it.
+    /// Between two stanzas, lets go of the parser, which is most of what an idle stream costs. The next bytes make
+    /// another, which reads the root's start tag again. `false` if this is no time for it.
     pub(crate) fn rest(&mut self) -> bool {
         let idle = |parser: &EventReader<Feed>| parser.source().is_idle();
         let may_rest = self.inside == self.levels

@@ -1,9 +1,9 @@
 //! The tree of the stanza that is being read, and what it costs so far.
 //!
-//! Read first: [`super::reader`], which hands over what the parser reports. A namespace is held once for a stanza, and a
-//! list of children has no spare room once its element has ended. What the tree takes is counted as it grows, and so is
-//! what the writer will have to add to it: a short text must make neither much memory nor a long text.
-//! Left out on purpose: which limit applies; [`super::limits`] has them.
+//! Read first: [`super::reader`], which hands over what the parser reports. A namespace is held once for a stanza, and
+//! a list of children has no spare room once its element has ended. What the tree takes is counted as it grows, and so
+//! is what the writer will have to add to it: a short text must make neither much memory nor a long text. Left out on
+//! purpose: which limit applies; [`super::limits`] has them.
 
 use std::mem::size_of;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ impl Tree {
             + self.qualifiers.capacity().max(KEPT) * size_of::<Arc<Qualifier>>()
     }
 
-    /// Opens an element. `declared` is how many namespaces its tag declares, `received` how many bytes of the stanza came.
+    /// Opens an element. `declared` is how many namespaces its tag declares, `received` how many bytes of the stanza
+    /// came.
     pub(super) fn start(
         &mut self,
         name: OwnedName,

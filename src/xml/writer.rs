@@ -243,8 +243,8 @@ fn escape(text: &[u8], in_attribute: bool, out: &mut impl Sink) {
     out.put(rest);
 }
 
-/// Whether a byte may not be written as it is: what marks up, what is white space, what XML cannot hold, and the first byte
-/// of U+FFFE and U+FFFF and of many characters that are fine.
+/// Whether a byte may not be written as it is: what marks up, what is white space, what XML cannot hold, and the first
+/// byte of U+FFFE and U+FFFF and of many characters that are fine.
 fn needs_a_look(byte: u8) -> bool {
     #[allow(clippy::indexing_slicing)] // the compiler does it
     const TABLE: [bool; 256] = {

@@ -150,11 +150,11 @@ pub struct Limits {
     pub namespace_name_bytes: usize,
     /// Bytes of all prefixes and namespace names in scope, those of the stream header included.
     pub namespace_bytes: usize,
-    /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which costs
-    /// them some microseconds.
+    /// Streams that have an XML parser at hand (3 KB each). The others make one when they are read from again, which
+    /// costs them some microseconds.
     pub parsers: usize,
-    /// Bytes that wait for a peer to read them. While more do, whoever adds to them is read from more slowly, and there are
-    /// never more than twice as many. One stanza that is longer is not sent at all.
+    /// Bytes that wait for a peer to read them. While more do, whoever adds to them is read from more slowly, and there
+    /// are never more than twice as many. One stanza that is longer is not sent at all.
     pub outbox_bytes: usize,
     /// Bytes that were sent and that the peer has not acknowledged (XEP-0198), before the same happens.
     pub unacknowledged_bytes: usize,
@@ -192,7 +192,8 @@ pub struct Limits {
     pub blocklist_items: usize,
     /// Addresses that a resource has sent presence to and that are to be told when it goes (RFC 6121 4.6).
     pub directed_presences: usize,
-    /// Resources of an account at a time. For one more the oldest goes that has lost its connection, else it is refused.
+    /// Resources of an account at a time. For one more the oldest goes that has lost its connection, else it is
+    /// refused.
     pub resources: usize,
     /// Those of them that wait for their connection to come back (XEP-0198). For one more the oldest goes.
     pub detached_resources: usize,

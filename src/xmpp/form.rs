@@ -1,7 +1,7 @@
 //! Data forms: what is asked, what was filled in, what came of it.
 //!
-//! Read first: XEP-0004 section 3. Left out on purpose: checking what was filled in beyond its being there; whoever asks
-//! knows better what it must be.
+//! Read first: XEP-0004 section 3. Left out on purpose: checking what was filled in beyond its being there; whoever
+//! asks knows better what it must be.
 
 use crate::xml::Element;
 

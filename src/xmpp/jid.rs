@@ -2,11 +2,11 @@
 //!
 //! Read first: RFC 7622 (the format), RFC 6120 section 2.1 (what an address is for). The localpart and the domain are
 //! compared without regard to case, so both are kept in lower case, and full-width ASCII, which East Asian keyboards
-//! write, as ASCII; the resource is kept as it is. What nobody can see is no part of a name, lest one look like another.
-//! Left out on purpose: Unicode normalisation beyond that (NFC, other widths, scripts and directions within a name). Its
-//! tables outweigh the server, and two spellings of one name are two addresses here, never one address with two owners.
-//! The two ways to write an international domain, too, are two domains: the host says which is its own, and the other can
-//! be its alias. For the same reason no label is measured; how long it is depends on how it is written.
+//! write, as ASCII; the resource is kept as it is. What nobody can see is no part of a name, lest one look like
+//! another. Left out on purpose: Unicode normalisation beyond that (NFC, other widths, scripts and directions within a
+//! name). Its tables outweigh the server, and two spellings of one name are two addresses here, never one address with
+//! two owners. The two ways to write an international domain, too, are two domains: the host says which is its own, and
+//! the other can be its alias. For the same reason no label is measured; how long it is depends on how it is written.
 
 use std::borrow::Borrow;
 use std::fmt;

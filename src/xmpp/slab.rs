@@ -101,8 +101,8 @@ impl<T> Slab<T> {
     }
 }
 
-/// Gives back empty slots at the end, and their memory once most of it is unused. A block that is only shrunk stays where
-/// it is and keeps the system from taking back what was freed below it, so at the end it goes altogether.
+/// Gives back empty slots at the end, and their memory once most of it is unused. A block that is only shrunk stays
+/// where it is and keeps the system from taking back what was freed below it, so at the end it goes altogether.
 pub(crate) fn drop_vacant<T>(slots: &mut Vec<Option<T>>) {
     while let Some(None) = slots.last() {
         slots.pop();

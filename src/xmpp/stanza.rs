@@ -1,8 +1,8 @@
 //! The three stanzas, as far as a server needs to understand them.
 //!
-//! Read first: RFC 6120 section 8 (`to`, `from`, `id`, `type`), RFC 6121 5.2.2 and 4.7.1 (types of message and presence).
-//! A stanza is its element and what was read out of it once: kind, type, `to`. Handlers match on these and pass
-//! the element on. Left out on purpose: payloads; features know theirs.
+//! Read first: RFC 6120 section 8 (`to`, `from`, `id`, `type`), RFC 6121 5.2.2 and 4.7.1 (types of message and
+//! presence). A stanza is its element and what was read out of it once: kind, type, `to`. Handlers match on these and
+//! pass the element on. Left out on purpose: payloads; features know theirs.
 
 use crate::xml::ns;
 use crate::xml::Element;

@@ -1,7 +1,7 @@
 //! A server in memory, and everybody who ever was connected to it.
 //!
-//! It looks at all that the server does for its clients, and keeps the first fault. Left out on purpose: what they do, which
-//! comes from transcripts ([`crate::recording`]) or from a fuzzer.
+//! It looks at all that the server does for its clients, and keeps the first fault. Left out on purpose: what they do,
+//! which comes from transcripts ([`crate::recording`]) or from a fuzzer.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,10 +1,10 @@
 //! Sessions gone wrong: what clients of the transcripts do, changed at random, in a server with bystanders.
 //!
 //! Whatever they do: nothing panics, everybody gets well-formed streams and no more than fits into an outbox, the
-//! bystanders go on chatting, and nothing is left of those who are gone.
-//! Each run has a number, from which everything in it follows. A failure names it; `LOQUAT_SEED=number` repeats that run
-//! alone and shows what was sent, `LOQUAT_RUNS=1000000` makes as many.
-//! Read first: [`crowd`], [`change`]. Left out on purpose: guidance by coverage; `fuzz/` has that.
+//! bystanders go on chatting, and nothing is left of those who are gone. Each run has a number, from which everything
+//! in it follows. A failure names it; `LOQUAT_SEED=number` repeats that run alone and shows what was sent,
+//! `LOQUAT_RUNS=1000000` makes as many. Read first: [`crowd`], [`change`]. Left out on purpose: guidance by coverage;
+//! `fuzz/` has that.
 
 // A panic is how a test fails, and a module of tests has no outside.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, unreachable_pub)]

@@ -1,4 +1,5 @@
-//! Numbers that look random and follow from a seed: Marsaglia's xorshift. The same on every machine; no good for secrets.
+//! Numbers that look random and follow from a seed: Marsaglia's xorshift. The same on every machine; no good for
+//! secrets.
 
 use std::ops::Range;
 

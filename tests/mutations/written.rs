@@ -1,6 +1,7 @@
 //! A session as bytes, which is how a fuzzer has it.
 //!
-//! All bytes are some session. They are cut at each 0xFE, which is no UTF-8; the first byte of a piece says what is done:
+//! All bytes are some session. They are cut at each 0xFE, which is no UTF-8; the first byte of a piece says what is
+//! done:
 //!
 //! ```text
 //! 0 to 4   this client sends the rest of the piece

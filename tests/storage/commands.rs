@@ -297,7 +297,8 @@ fn commands_do_not_wait_for_ever() {
     assert!(error.contains("the server has not answered in time"), "{error}");
 }
 
-/// The lock is in the folder, which is its owner's; a name in a namespace that all users share would keep the server out.
+/// The lock is in the folder, which is its owner's; a name in a namespace that all users share would keep the server
+/// out.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_stranger_cannot_hold_the_lock() {

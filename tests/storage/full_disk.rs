@@ -1,5 +1,5 @@
-//! A disk with no space left: changes are refused, all else goes on, and when there is space again all is well. What is there
-//! can be made smaller without any.
+//! A disk with no space left: changes are refused, all else goes on, and when there is space again all is well. What is
+//! there can be made smaller without any.
 //!
 //! The disk is a small one in memory, which only one with the right to mount can have.
 
@@ -125,8 +125,8 @@ fn a_full_disk() {
     assert!(files.filter(|name| name.starts_with("snapshot")).count() <= 1);
 }
 
-/// Somebody changes a password for ever, which would fill any disk: the journal is made smaller each time, also if the server
-/// is killed just then.
+/// Somebody changes a password for ever, which would fill any disk: the journal is made smaller each time, also if the
+/// server is killed just then.
 #[test]
 fn a_journal_that_fills_the_disk() {
     const CHANGES: usize = 4_000;

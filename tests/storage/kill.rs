@@ -1,5 +1,6 @@
-//! The process is killed in the midst of work, again and again: what was acknowledged is there afterwards, what was asked
-//! for and not answered happened whole or not at all, in the order in which it was asked for, and nothing else has changed.
+//! The process is killed in the midst of work, again and again: what was acknowledged is there afterwards, what was
+//! asked for and not answered happened whole or not at all, in the order in which it was asked for, and nothing else
+//! has changed.
 //!
 //! To add a kind of change: a function in [`KINDS`], what it changes in [`Account`], and how that is looked at in
 //! [`Account::found`]. The run with `LOQUAT_LONG_TESTS=1` is the one that the README speaks of.
@@ -229,7 +230,8 @@ struct Actor {
     changes: usize,
     /// What was asked for when the server went: the account as it may be now as well.
     open: Vec<Account>,
-    /// An account before it got the messages that waited for it, if nothing was acknowledged since then: they may come again.
+    /// An account before it got the messages that waited for it, if nothing was acknowledged since then: they may come
+    /// again.
     got: Option<Account>,
     /// The accounts that were changed since the last look.
     touched: BTreeSet<String>,

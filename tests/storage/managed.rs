@@ -1,5 +1,5 @@
-//! Messages on streams with acknowledgements (XEP-0198), when the process is killed: what its client has not acknowledged is
-//! there again, also what came while the stream had no connection; what it has acknowledged is not.
+//! Messages on streams with acknowledgements (XEP-0198), when the process is killed: what its client has not
+//! acknowledged is there again, also what came while the stream had no connection; what it has acknowledged is not.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::client::{fits, Client};
 use super::process::{printed, Place, Server};
 
-/// Five accounts with contacts in all states, waiting requests and messages, blocked addresses, vCards, private elements
-/// and times, some in the snapshot, some in the journal behind it.
+/// Five accounts with contacts in all states, waiting requests and messages, blocked addresses, vCards, private
+/// elements and times, some in the snapshot, some in the journal behind it.
 #[test]
 fn a_folder_of_version_1() {
     let place = Place::new();

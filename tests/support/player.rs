@@ -101,7 +101,8 @@ fn set_rate(limits: &mut Limits, name: &str, rate: Rate) -> Result<(), String> {
     Ok(())
 }
 
-/// An account from another server, in the format of XEP-0227: it has a contact, who need not agree, or a request of one.
+/// An account from another server, in the format of XEP-0227: it has a contact, who need not agree, or a request of
+/// one.
 fn moved_in(name: &str, password: &str, contact: &str, subscription: &str) -> String {
     let roster = match subscription {
         "asked" => format!("<presence xmlns='jabber:client' from='{contact}' type='subscribe'/>"),

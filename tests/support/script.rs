@@ -29,13 +29,13 @@
 //! ```
 //!
 //! `{any}` is any text, `{none}` for an attribute says that there is none. `{=name}` remembers a text, `{name}` says it
-//! again, `{sha1 name text}` is the digest of a remembered text and another, `{N times text}` is a repetition,
-//! `{error 401 auth not-authorized}` is the child of a stanza error, and of one with any text if it ends in ` ...`.
-//! `{base64 text}` is what it says, `\0` being a zero byte. Of a SCRAM exchange that begins with `{scram-first n,,n=romeo}`
-//! and whose challenge is remembered, `{scram-final challenge n,,n=romeo secret}` is the client's last message (with another
-//! word such as `c=biws` in place of what belongs there), `{scram-verifier challenge n,,n=romeo secret}` the server's, and
-//! `{scram-salt challenge}` what the challenge says of the account.
-//! Nothing that a client gets may go unmentioned.
+//! again, `{sha1 name text}` is the digest of a remembered text and another, `{N times text}` is a repetition, `{error
+//! 401 auth not-authorized}` is the child of a stanza error, and of one with any text if it ends in ` ...`. `{base64
+//! text}` is what it says, `\0` being a zero byte. Of a SCRAM exchange that begins with `{scram-first n,,n=romeo}` and
+//! whose challenge is remembered, `{scram-final challenge n,,n=romeo secret}` is the client's last message (with
+//! another word such as `c=biws` in place of what belongs there), `{scram-verifier challenge n,,n=romeo secret}` the
+//! server's, and `{scram-salt challenge}` what the challenge says of the account. Nothing that a client gets may go
+//! unmentioned.
 
 use std::time::Duration;
 

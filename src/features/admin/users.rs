@@ -1,7 +1,7 @@
 //! Accounts: made, ended, given a password, counted, listed.
 //!
-//! Read first: XEP-0133 4.1, 4.2, 4.7, 4.13, 4.18. Left out on purpose: the new user's name and electronic mail address, which
-//! belong into a vCard, and only its owner writes that.
+//! Read first: XEP-0133 4.1, 4.2, 4.7, 4.13, 4.18. Left out on purpose: the new user's name and electronic mail
+//! address, which belong into a vCard, and only its owner writes that.
 
 use super::{account, accounts, is_admin, list, our_address, ACCOUNTS, LIST_FORM, NS};
 use crate::features::{bad_payload, Command, Done};

@@ -1,7 +1,7 @@
 //! What a feature is: a constant that says what it is called, what it offers, which requests it answers.
 //!
-//! Read first: [`super::FEATURES`], the list of them. Left out on purpose: who finds the handler of a request and sends its answer
-//! ([`crate::routing::dispatch`]).
+//! Read first: [`super::FEATURES`], the list of them. Left out on purpose: who finds the handler of a request and sends
+//! its answer ([`crate::routing::dispatch`]).
 
 mod command;
 mod login;
