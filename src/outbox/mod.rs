@@ -267,6 +267,8 @@ impl Outboxes {
         }
         let start = outbox.bytes.len();
         if !write_within(limits.soft, what, &mut outbox.bytes) {
+            // To find that it is too long was as much work.
+            self.written = self.written.wrapping_add(limits.soft);
             return false;
         }
         let length = outbox.bytes.len() - start;
