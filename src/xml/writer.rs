@@ -15,7 +15,7 @@ pub fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
     whole(element, None, scope, out);
 }
 
-/// How many bytes [`write`] appends.
+/// How many bytes [`write()`] appends.
 pub fn written_len(element: &Element, scope: &str) -> usize {
     let mut length = Length(0);
     whole(element, None, scope, &mut length);
