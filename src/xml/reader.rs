@@ -222,6 +222,11 @@ impl Reader {
         self.root.len() + self.tree.held()
     }
 
+    #[cfg(test)]
+    pub(super) fn tree_declarations(&self) -> usize {
+        self.tree.declarations()
+    }
+
     /// How many bytes of what was pushed have not been read.
     pub(crate) fn unread(&self) -> usize {
         self.parser.as_ref().map_or(0, |parser| parser.source().unread())
@@ -291,7 +296,11 @@ impl Reader {
         attributes: Vec<OwnedAttribute>,
         namespace: Namespace,
     ) -> Result<Option<Item>, XmlError> {
-        self.check_scope(&namespace)?;
+        let feed = self.parser().source();
+        let (declared, received) = (feed.attributes().saturating_sub(attributes.len()), feed.used());
+        if declared > 0 {
+            self.check_scope(&namespace)?;
+        }
         if std::mem::take(&mut self.again) {
             self.parser().source_mut().root_opened();
             return Ok(None);
@@ -305,8 +314,6 @@ impl Reader {
             let content_ns = namespace.get("").unwrap_or_default().to_owned();
             return Ok(Some(Item::Header(Header { element, content_ns })));
         }
-        let feed = self.parser().source();
-        let (declared, received) = (feed.attributes().saturating_sub(attributes.len()), feed.used());
         self.tree.start(name, attributes, declared, &self.limits, received)?;
         Ok(None)
     }
@@ -536,6 +543,39 @@ mod tests {
             format!("<a{all}/>")
         };
         check_limit(&declare("abc"), &declare("abcd"), Limit::Namespaces);
+        let limits = XmlLimits {
+            attribute_bytes: 50,
+            namespace_name_bytes: 40,
+            namespace_bytes: ROOT_NAMESPACE_BYTES + 45,
+            ..XmlLimits::NONE
+        };
+        let check = |stanza: &dyn Fn(usize) -> String, most: usize, limit: Limit| {
+            assert_eq!(error_within(limits, &stanza(most)), None, "{limit:?}");
+            assert_eq!(error_within(limits, &stanza(most + 1)), Some(XmlError::Limit(limit)));
+        };
+        check(&|n| format!("<a b='{}' c='{}'/>", "x".repeat(n), "x".repeat(n)), 50, Limit::AttributeBytes);
+        check(&|n| format!("<a b=\"{}\"/>", "&lt;".repeat(9) + &"'".repeat(n)), 14, Limit::AttributeBytes);
+        check(&|n| format!("<a xmlns:p='{}'/>", "x".repeat(n)), 40, Limit::NamespaceBytes);
+        check(&|n| format!("<a xmlns='{}'/>", "x".repeat(n)), 40, Limit::NamespaceBytes);
+        let two = |n: usize| {
+            format!("<a xmlns:p='{}'><a xmlns:q='12345678901'/><a xmlns:q='1'/></a>", "x".repeat(n))
+        };
+        check(&two, 32, Limit::NamespaceBytes);
+    }
+
+    const ROOT_NAMESPACE_BYTES: usize = "s".len() + ns::STREAM.len() + ns::CLIENT.len();
+
+    fn error_within(limits: XmlLimits, stanza: &str) -> Option<XmlError> {
+        let mut reader = Reader::new(limits);
+        reader.push(format!("<s:stream xmlns:s='{}'>", ns::STREAM).as_bytes());
+        reader.push(format!("<a xmlns='{}'>{stanza}", ns::CLIENT).as_bytes());
+        loop {
+            match reader.next_item() {
+                Ok(Some(_)) => (),
+                Ok(None) => return None,
+                Err(error) => return Some(error),
+            }
+        }
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Tree {
             + self.qualifiers.capacity().max(KEPT) * size_of::<Arc<Qualifier>>()
     }
 
+    #[cfg(test)]
+    pub(super) fn declarations(&self) -> usize {
+        self.declarations
+    }
+
     /// Opens an element. `declared` is how many namespaces its tag declares, `received` how many bytes of the stanza
     /// came.
     pub(super) fn start(
@@ -145,7 +150,7 @@ impl Tree {
                 self.namespace(ns)
             }
         };
-        let name = Text::from(name.local_name);
+        let name = known(&name.local_name).unwrap_or_else(|| name.local_name.into());
         self.owned += name.heap();
         Ok(Element::from_parts(name, ns, self.attributes(attributes)?))
     }
@@ -184,6 +189,9 @@ impl Tree {
 
     /// A namespace, held once for this stanza.
     fn namespace(&mut self, ns: String) -> Text {
+        if let Some(known) = known(&ns) {
+            return known;
+        }
         if let Some(known) = self.namespaces.iter().rev().find(|known| **known == *ns) {
             return known.clone();
         }
@@ -251,6 +259,12 @@ fn remember<T>(list: &mut Vec<T>, item: T) {
     list.push(item);
 }
 
+/// What nearly every stanza has, and whoever handles it asks for: a literal costs nothing to look at.
+fn known(text: &str) -> Option<Text> {
+    const KNOWN: [&str; 4] = [ns::CLIENT, "message", "presence", "iq"];
+    KNOWN.into_iter().find(|known| *known == text).map(Text::from)
+}
+
 /// Whether one of `attributes` has this very prefix, so that it need not be declared again.
 fn is_among(qualifier: &Arc<Qualifier>, attributes: &[Attribute]) -> bool {
     attributes.iter().filter_map(|other| other.qualifier.as_ref()).any(|other| Arc::ptr_eq(other, qualifier))
@@ -271,4 +285,86 @@ fn cost_in_parser(name: &OwnedName, declared: usize) -> usize {
 /// The namespaces of `xml:` and `xmlns:` cannot be declared, so no element can be in them.
 pub(super) fn is_reserved(ns: &str) -> bool {
     ns == ns::XML || ns == ns::XMLNS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Item, Reader};
+    use super::*;
+
+    /// A stanza, cut off before its end tag, in a stream.
+    fn reader_of(stanza: &str, limits: XmlLimits) -> (Reader, Option<XmlError>) {
+        let mut reader = Reader::new(limits);
+        reader.push(format!("<s xmlns='jabber:client'>{stanza}").as_bytes());
+        loop {
+            match reader.next_item() {
+                Ok(None) => return (reader, None),
+                Ok(Some(item)) => assert!(matches!(item, Item::Header(_)), "{item:?}"),
+                Err(error) => return (reader, Some(error)),
+            }
+        }
+    }
+
+    fn stanza(text: &str) -> Element {
+        Reader::read_one(text, "jabber:client", XmlLimits::NONE).unwrap()
+    }
+
+    #[test]
+    fn a_namespace_is_held_once_for_a_stanza() {
+        let long = "urn:example:a:namespace:that:is:long";
+        let read = stanza(&format!(
+            "<a xmlns:p='{long}' xmlns:q='{long}'><p:b p:c='' q:d=''/><b/><q:b p:c=''/></a>"
+        ));
+        let bs: Vec<&Element> = read.children().filter(|child| child.ns() == long).collect();
+        let [first, second] = bs.as_slice() else { panic!("{read}") };
+        let place = |text: &Text| text.as_str().as_ptr();
+        assert_eq!(place(first.shared_ns()), place(second.shared_ns()));
+        let qualifier =
+            |of: &Element, i: usize| of.attributes().get(i).and_then(|a| a.qualifier.clone()).unwrap();
+        assert!(Arc::ptr_eq(&qualifier(first, 0), &qualifier(second, 0)));
+        assert_eq!(place(&qualifier(first, 1).ns), place(first.shared_ns()));
+    }
+
+    /// References and CDATA sections do not make a node each.
+    #[test]
+    fn neighbouring_texts_are_one_node() {
+        let read = stanza("<a>&lt;&lt;<![CDATA[x]]>y<![CDATA[z]]>&#65;</a>");
+        assert_eq!((read.nodes().len(), read.text().as_ref()), (1, "<<xyzA"));
+    }
+
+    #[test]
+    fn memory_has_a_limit() {
+        // The last is open, for a limit is held when an element begins.
+        let cut = |n: usize| format!("<a>{}<a>", "<a/>".repeat(n));
+        let (reader, error) = reader_of(&cut(9), XmlLimits::NONE);
+        assert_eq!(error, None);
+        let beside = "<s xmlns='jabber:client'>".len();
+        let growth_bytes = reader.held() - beside - XmlLimits::GROWTH * cut(9).len();
+        let at = XmlLimits { growth_bytes, ..XmlLimits::NONE };
+        assert_eq!(reader_of(&cut(9), at).1, None);
+        let over = XmlLimits { growth_bytes: growth_bytes - 1, ..at };
+        assert_eq!(reader_of(&cut(9), over).1, Some(XmlError::Limit(Limit::TreeBytes)));
+    }
+
+    #[test]
+    fn declarations_have_a_limit() {
+        let text = format!("<a xmlns:p='{}'>{}", "A".repeat(100), "<p:b/>".repeat(200));
+        // That a stanza is in the stream's namespace is counted, too, for it may be written where it has to say so.
+        let declared = " xmlns='jabber:client'".len() + 200 * (" xmlns=''".len() + 100);
+        let growth_bytes = declared - 2 * text.len();
+        let roomy = XmlLimits { growth_bytes: 1 << 20, ..XmlLimits::NONE };
+        let (mut tree, mut over) = (Tree::default(), Tree::default());
+        (tree.declarations, over.declarations) = (declared, declared + 1);
+        let at = XmlLimits { growth_bytes, ..XmlLimits::NONE };
+        assert_eq!(tree.check(&at, text.len()), Ok(()));
+        assert_eq!(over.check(&at, text.len()), Err(XmlError::Limit(Limit::WrittenBytes)));
+        assert_eq!(reader_of(&text, roomy).0.tree_declarations(), declared);
+    }
+
+    #[test]
+    fn everything_that_is_read_may_go_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Reader>();
+        is_send::<Element>();
+    }
 }

@@ -12,19 +12,19 @@ use crate::xml::ns;
 
 /// Appends `element` where the namespace `scope` is the default.
 pub fn write(element: &Element, scope: &str, out: &mut Vec<u8>) {
-    whole(element, None, scope, out);
+    whole(element, None, scope.as_bytes(), out);
 }
 
 /// How many bytes [`write()`] appends.
 pub fn written_len(element: &Element, scope: &str) -> usize {
     let mut length = Length(0);
-    whole(element, None, scope, &mut length);
+    whole(element, None, scope.as_bytes(), &mut length);
     length.0
 }
 
 /// Appends `element` with one more child behind its content.
 pub(crate) fn write_with(element: &Element, child: &Element, scope: &str, out: &mut Vec<u8>) {
-    whole(element, Some(child), scope, out);
+    whole(element, Some(child), scope.as_bytes(), out);
 }
 
 /// Appends `element` as a child of the stream root, whose prefix `stream` and default namespace are declared there
@@ -37,7 +37,7 @@ pub(crate) fn write_in_stream(element: &Element, scope: &str, out: &mut Vec<u8>)
     attributes(element, out);
     out.push(b'>');
     for node in element.nodes() {
-        write_node(node, scope, out);
+        write_node(node, scope.as_bytes(), out);
     }
     put_all(out, &[b"</stream:", element.name().as_bytes(), b">"]);
 }
@@ -53,16 +53,15 @@ impl fmt::Display for Element {
 
 /// Appends ` name='value'`.
 pub(crate) fn attribute(name: &str, value: &str, out: &mut Vec<u8>) {
-    qualified("", name, value.as_bytes(), out);
+    qualified(b"", name.as_bytes(), value.as_bytes(), out);
 }
 
 /// Bytes of the declaration of a namespace, with a prefix or as the default.
 pub(super) fn declaration_len(prefix: &str, ns: &str) -> usize {
     let mut length = Length(0);
-    if prefix.is_empty() {
-        qualified("", "xmlns", ns.as_bytes(), &mut length);
-    } else {
-        qualified("xmlns", prefix, ns.as_bytes(), &mut length);
+    match prefix {
+        "" => qualified(b"", XMLNS, ns.as_bytes(), &mut length),
+        _ => qualified(XMLNS, prefix.as_bytes(), ns.as_bytes(), &mut length),
     }
     length.0
 }
@@ -73,6 +72,7 @@ trait Sink {
 }
 
 impl Sink for Vec<u8> {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
@@ -82,6 +82,7 @@ impl Sink for Vec<u8> {
 struct Length(usize);
 
 impl Sink for Length {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.0 = self.0.saturating_add(bytes.len());
     }
@@ -91,8 +92,8 @@ fn put_all(out: &mut impl Sink, parts: &[&[u8]]) {
     parts.iter().for_each(|part| out.put(part));
 }
 
-/// Writes an element, with one more child behind its content if there is one.
-fn whole(element: &Element, last: Option<&Element>, scope: &str, out: &mut impl Sink) {
+/// Writes an element where `scope` is the default namespace, with one more child behind its content if there is one.
+fn whole(element: &Element, last: Option<&Element>, scope: &[u8], out: &mut impl Sink) {
     out.put(b"<");
     out.put(element.name_bytes());
     tag(element, scope, out);
@@ -100,19 +101,21 @@ fn whole(element: &Element, last: Option<&Element>, scope: &str, out: &mut impl 
         return out.put(b"/>");
     }
     out.put(b">");
+    let inside = element.shared_ns().as_bytes();
     for node in element.nodes() {
-        write_node(node, element.ns(), out);
+        write_node(node, inside, out);
     }
     if let Some(last) = last {
-        whole(last, None, element.ns(), out);
+        whole(last, None, inside, out);
     }
     close(element, out);
 }
 
 /// Writes a start tag behind the name, without the `>`.
-fn tag(element: &Element, scope: &str, out: &mut impl Sink) {
-    if *element.shared_ns() != *scope {
-        qualified("", "xmlns", element.shared_ns().as_bytes(), out);
+fn tag(element: &Element, scope: &[u8], out: &mut impl Sink) {
+    let ns = element.shared_ns().as_bytes();
+    if ns != scope {
+        qualified(b"", XMLNS, ns, out);
     }
     attributes(element, out);
 }
@@ -123,7 +126,7 @@ fn close(element: &Element, out: &mut impl Sink) {
     out.put(b">");
 }
 
-fn write_node(node: &Node, scope: &str, out: &mut impl Sink) {
+fn write_node(node: &Node, scope: &[u8], out: &mut impl Sink) {
     match node {
         Node::Element(child) => whole(child, None, scope, out),
         Node::Text(text) => escape(text.as_bytes(), IN_TEXT, out),
@@ -133,33 +136,37 @@ fn write_node(node: &Node, scope: &str, out: &mut impl Sink) {
 fn attributes(element: &Element, out: &mut impl Sink) {
     let all = element.attributes();
     for (i, attr) in all.iter().enumerate() {
+        let (name, value) = (attr.name.as_bytes(), attr.value.as_bytes());
         let Some(qualifier) = &attr.qualifier else {
-            qualified("", &attr.name, attr.value.as_bytes(), out);
+            qualified(b"", name, value, out);
             continue;
         };
-        let prefix = if qualifier.ns == *ns::XML { "xml" } else { qualifier.prefix.as_str() };
-        if prefix != "xml" && !all.iter().take(i).any(|earlier| has_prefix(earlier, prefix)) {
-            qualified("xmlns", prefix, qualifier.ns.as_bytes(), out);
+        let prefix = if qualifier.ns == *ns::XML { XML } else { qualifier.prefix.as_bytes() };
+        if prefix != XML && !all.iter().take(i).any(|earlier| has_prefix(earlier, prefix)) {
+            qualified(XMLNS, prefix, qualifier.ns.as_bytes(), out);
         }
-        qualified(prefix, &attr.name, attr.value.as_bytes(), out);
+        qualified(prefix, name, value, out);
     }
 }
 
+const XMLNS: &[u8] = b"xmlns";
+const XML: &[u8] = b"xml";
+
 /// Writes ` prefix:name='value'`; no prefix is an empty one.
-fn qualified(prefix: &str, name: &str, value: &[u8], out: &mut impl Sink) {
+fn qualified(prefix: &[u8], name: &[u8], value: &[u8], out: &mut impl Sink) {
     out.put(b" ");
     if !prefix.is_empty() {
-        out.put(prefix.as_bytes());
+        out.put(prefix);
         out.put(b":");
     }
-    out.put(name.as_bytes());
+    out.put(name);
     out.put(b"='");
     escape(value, IN_ATTRIBUTE, out);
     out.put(b"'");
 }
 
-fn has_prefix(attr: &Attribute, prefix: &str) -> bool {
-    attr.qualifier.as_ref().is_some_and(|q| q.prefix == *prefix)
+fn has_prefix(attr: &Attribute, prefix: &[u8]) -> bool {
+    attr.qualifier.as_ref().is_some_and(|q| q.prefix.as_bytes() == prefix)
 }
 
 /// A stanza, written once for many: only its `to` is still open.
@@ -194,7 +201,7 @@ impl Broadcast {
         let (mut bytes, mut scope) = (Vec::new(), scope);
         for frame in frames {
             put_all(&mut bytes, &[b"<", frame.name().as_bytes()]);
-            tag(frame, scope, &mut bytes);
+            tag(frame, scope.as_bytes(), &mut bytes);
             bytes.push(b'>');
             scope = frame.ns();
         }
@@ -312,6 +319,61 @@ mod tests {
         write_with(&Element::new("a", "A").with_text("1"), &Element::new("b", "B"), "A", &mut out);
         write_with(&Element::new("a", "A"), &Element::new("b", "A"), "", &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), "<a>1<b xmlns='B'/></a><a xmlns='A'><b/></a>");
+    }
+
+    /// A tree that a seed makes: names in a few namespaces, and whatever needs escapes.
+    fn any_tree(random: &mut u64, depth: usize) -> Element {
+        let mut pick = |of: &[&'static str]| -> &'static str {
+            *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            of.get(usize::try_from(*random >> 33).unwrap_or_default() % of.len()).copied().unwrap()
+        };
+        let namespaces = ["", "A", "a'&<\"", "urn:a:namespace:that:is:rather:long"];
+        let texts = [
+            "",
+            "x",
+            "<'\"&\n\t\r>",
+            "用户\u{FFFE}",
+            "\u{1}\u{FFFF}😀",
+            "plain text that is longer than short",
+        ];
+        let mut attributes = Vec::new();
+        for name in ["a", "b", "c"] {
+            let (prefix, value) = (pick(&["", "p", "q", "xml"]), pick(&texts).into());
+            let ns = if prefix == "xml" { ns::XML } else { pick(&["P", "urn:p'"]) };
+            // One prefix means one thing in a tag.
+            let ns = if prefix == "q" { "Q" } else { ns };
+            let known: Vec<Attribute> = attributes.clone();
+            let same =
+                known.iter().filter_map(|a: &Attribute| a.qualifier.clone()).find(|q| q.prefix == *prefix);
+            let new = || Arc::new(Qualifier { prefix: prefix.into(), ns: ns.into() });
+            let qualifier = (!prefix.is_empty()).then(|| same.unwrap_or_else(new));
+            attributes.push(Attribute { name: name.into(), qualifier, value });
+        }
+        let (name, ns) = (pick(&["message", "b", "消息"]), pick(&namespaces));
+        let children = if depth == 0 { 0 } else { pick(&["", ".", "..", "..."]).len() };
+        let text = pick(&texts);
+        let element = Element::from_parts(name.into(), ns.into(), attributes);
+        let element = if text.is_empty() { element } else { element.with_text(text) };
+        (0..children).fold(element, |element, _| element.with(any_tree(random, depth - 1)).with_text("&"))
+    }
+
+    #[test]
+    fn the_length_is_known_before_a_byte_is_written() {
+        for seed in 0..500 {
+            let tree = any_tree(&mut { seed }, 4);
+            for scope in ["", "A", "urn:a:namespace:that:is:rather:long"] {
+                let mut out = Vec::new();
+                write(&tree, scope, &mut out);
+                assert_eq!(written_len(&tree, scope), out.len(), "{tree}");
+            }
+            let text = tree.to_string();
+            let again = Reader::read_one(&text, "", XmlLimits::NONE).unwrap();
+            assert_eq!(again.to_string(), text);
+            let (length, mut out) = (written_len(&tree, "A"), Vec::new());
+            assert!(Broadcast::within(&tree, "A", length - 1).is_none());
+            Broadcast::within(&tree, "A", length).unwrap().write_to("x", &mut out);
+            assert_eq!(out.len(), length + " to='x'".len());
+        }
     }
 
     #[test]
